@@ -1,0 +1,176 @@
+#include "tensor/tensor.h"
+
+#include <string.h>
+
+#include "base/pool.h"
+#include "base/size.h"
+#include "tensor/shape.h"
+
+static const struct { const char *name; size_t size; } dtypes[RH_DTYPES] = {
+    [RH_F32] = {"f32", 4}, [RH_I64] = {"i64", 8}, [RH_BOOL] = {"bool", 1}, [RH_BF16] = {"bf16", 2}};
+
+/* The data follows its storage's record in one block, from the next 64-byte line on. */
+enum { STORAGE_HEADER = 64 };
+_Static_assert(sizeof(rh_storage) <= STORAGE_HEADER, "the record must fit in front of the data");
+
+size_t rh_dtype_size(rh_dtype dtype) { return dtypes[dtype].size; }
+const char *rh_dtype_name(rh_dtype dtype) { return dtypes[dtype].name; }
+
+static rh_storage *storage_new(rh_ctx *ctx, rh_dtype dtype, int rank, const int64_t *shape) {
+    size_t bytes = rh_dtype_size(dtype), total;
+    bool fits = true;
+    for (int d = 0; d < rank; d++) fits = fits && rh_size_mul(bytes, (size_t)shape[d], &bytes);
+    /* sizes above a quarter of the address space would overflow signed strides further on */
+    if (!fits || bytes > SIZE_MAX / 4 || !rh_size_add(bytes, STORAGE_HEADER, &total)) {
+        char text[RH_SHAPE_TEXT];
+        rh_fail(ctx, RH_ENOMEM, RH_NO_OPERAND, "not enough memory: a tensor %s %s is too large",
+                rh_shape_text(rank, shape, text), rh_dtype_name(dtype));
+        return NULL;
+    }
+    rh_storage *s = rh_alloc(ctx, total);
+    if (!s) return NULL;
+    *s = (rh_storage){.ctx = ctx, .data = (char *)s + STORAGE_HEADER, .bytes = bytes, .refs = 1};
+    return s;
+}
+
+static void storage_release(rh_storage *s) {
+    if (s && --s->refs == 0) rh_free(s->ctx, s);
+}
+
+static rh_tensor *tensor_record(rh_ctx *ctx, rh_dtype dtype, int rank, const int64_t *shape) {
+    rh_tensor *t = rh_alloc(ctx, sizeof *t);
+    if (!t) return NULL;
+    t->ctx = ctx;
+    t->storage = NULL;
+    t->autograd = NULL;
+    t->refs = 1;
+    t->offset = 0;
+    t->dtype = dtype;
+    t->rank = rank;
+    for (int d = 0; d < rank; d++) t->shape[d] = shape[d];
+    rh_shape_strides(rank, shape, t->strides);
+    return t;
+}
+
+rh_tensor *rh_tensor_new(rh_ctx *ctx, rh_dtype dtype, int rank, const int64_t *shape) {
+    if (rank > RH_MAX_RANK) {
+        rh_fail(ctx, RH_EARG, RH_NO_OPERAND, "%d dimensions: at most %d", rank, RH_MAX_RANK);
+        return NULL;
+    }
+    for (int d = 0; d < rank; d++) {
+        if (shape[d] < 0) {
+            rh_fail(ctx, RH_EARG, RH_NO_OPERAND, "size %lld at dimension %d: sizes are 0 or more",
+                    (long long)shape[d], d + 1);
+            return NULL;
+        }
+    }
+    rh_tensor *t = tensor_record(ctx, dtype, rank, shape);
+    if (!t) return NULL;
+    t->storage = storage_new(ctx, dtype, rank, shape);
+    if (!t->storage) {
+        rh_free(ctx, t);
+        return NULL;
+    }
+    return t;
+}
+
+rh_tensor *rh_tensor_zeros(rh_ctx *ctx, rh_dtype dtype, int rank, const int64_t *shape) {
+    rh_tensor *t = rh_tensor_new(ctx, dtype, rank, shape);
+    if (t) memset(t->storage->data, 0, t->storage->bytes);
+    return t;
+}
+
+rh_tensor *rh_tensor_view(const rh_tensor *t, int rank, const int64_t *shape,
+                          const int64_t *strides, int64_t offset) {
+    rh_tensor *view = tensor_record(t->ctx, t->dtype, rank, shape);
+    if (!view) return NULL;
+    for (int d = 0; d < rank; d++) view->strides[d] = strides[d];
+    view->offset = offset;
+    view->storage = t->storage;
+    if (view->storage) view->storage->refs++;
+    return view;
+}
+
+rh_tensor *rh_tensor_detach(const rh_tensor *t) {
+    return rh_tensor_view(t, t->rank, t->shape, t->strides, t->offset);
+}
+
+rh_tensor *rh_tensor_shell(const rh_tensor *t) {
+    return tensor_record(t->ctx, t->dtype, t->rank, t->shape);
+}
+
+rh_tensor *rh_tensor_contiguous(rh_tensor *t) {
+    if (rh_tensor_is_contiguous(t)) return rh_tensor_retain(t);
+    rh_tensor *copy = rh_tensor_new(t->ctx, t->dtype, t->rank, t->shape);
+    if (copy) rh_tensor_copy_data(copy, t);
+    return copy;
+}
+
+rh_tensor *rh_tensor_retain(rh_tensor *t) {
+    t->refs++;
+    return t;
+}
+
+void rh_tensor_release(rh_tensor *t) {
+    if (!t || --t->refs > 0) return;
+    rh_ctx *ctx = t->ctx;
+    struct rh_autograd *meta = t->autograd;
+    storage_release(t->storage);
+    rh_free(ctx, t);
+    if (meta) ctx->release_autograd(meta);
+}
+
+int64_t rh_tensor_numel(const rh_tensor *t) { return rh_shape_numel(t->rank, t->shape); }
+
+bool rh_tensor_is_contiguous(const rh_tensor *t) {
+    int64_t step = 1;
+    for (int d = t->rank - 1; d >= 0; d--) {
+        if (t->shape[d] == 0) return true;
+        if (t->shape[d] != 1 && t->strides[d] != step) return false;
+        step *= t->shape[d];
+    }
+    return true;
+}
+
+/* Walks a view's elements in row-major order; `inner` elements of the last dimension at a time. */
+typedef struct cursor {
+    const rh_tensor *t;
+    int64_t index[RH_MAX_RANK];
+    int64_t at; /* element offset in the storage */
+} cursor;
+
+static void cursor_next(cursor *c) {
+    for (int d = c->t->rank - 1; d >= 0; d--) {
+        c->at += c->t->strides[d];
+        if (++c->index[d] < c->t->shape[d]) return;
+        c->at -= c->t->strides[d] * c->t->shape[d];
+        c->index[d] = 0;
+    }
+}
+
+static void copy_strided(rh_tensor *dst, const rh_tensor *src) {
+    size_t size = rh_dtype_size(dst->dtype);
+    cursor to = {.t = dst, .at = dst->offset}, from = {.t = src, .at = src->offset};
+    char *out = dst->storage->data;
+    const char *in = src->storage->data;
+    for (int64_t n = rh_tensor_numel(dst); n > 0; n--) {
+        memcpy(out + (size_t)to.at * size, in + (size_t)from.at * size, size);
+        cursor_next(&to);
+        cursor_next(&from);
+    }
+}
+
+void rh_tensor_copy_data(rh_tensor *dst, const rh_tensor *src) {
+    size_t size = rh_dtype_size(dst->dtype);
+    if (rh_tensor_is_contiguous(dst) && rh_tensor_is_contiguous(src))
+        memmove((char *)dst->storage->data + (size_t)dst->offset * size,
+                (const char *)src->storage->data + (size_t)src->offset * size,
+                (size_t)rh_tensor_numel(dst) * size);
+    else
+        copy_strided(dst, src);
+}
+
+float *rh_f32(const rh_tensor *t) { return (float *)t->storage->data + t->offset; }
+int64_t *rh_i64(const rh_tensor *t) { return (int64_t *)t->storage->data + t->offset; }
+uint8_t *rh_bool(const rh_tensor *t) { return (uint8_t *)t->storage->data + t->offset; }
+uint16_t *rh_bf16(const rh_tensor *t) { return (uint16_t *)t->storage->data + t->offset; }
