@@ -30,7 +30,7 @@ typedef struct rh_error {
 struct rh_pool;
 struct rh_row;
 struct rh_autograd;
-struct rh_tensor;
+struct rh_node;
 
 /* Faults that specs ask for (bind/b_debug.c); all zero in normal use. */
 typedef struct rh_faults {
@@ -48,7 +48,9 @@ typedef struct rh_ctx {
     rh_faults faults;
     /* set by autograd/, so that tensor/ can drop what it does not know */
     void (*release_autograd)(struct rh_autograd *meta);
-    void *pending_release;   /* autograd's list of nodes to free, so that release is never deep */
+    /* autograd's list of nodes to free: release is never deep */
+    struct rh_node *pending_release;
+    bool releasing;
 } rh_ctx;
 
 /* Returns new, or NULL when the system has no memory. */

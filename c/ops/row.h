@@ -52,6 +52,7 @@ typedef struct rh_back {
 /* flags */
 #define RH_STRIDED 1u /* takes inputs of any strides */
 #define RH_VIEW 2u    /* forward sets out[] itself, as views of in[0] (implies RH_STRIDED) */
+#define RH_MULTI 4u   /* may have other than one output; Lua gets them as several results */
 
 /* save: what backward reads the values of. Everything else it sees as shells, shapes without data. */
 #define RH_SAVE_IN(i) (1u << (i))
@@ -61,7 +62,8 @@ typedef struct rh_back {
 typedef struct rh_row {
     const char *name;
     /* Inputs in order: "NAME:TYPE" separated by blanks. TYPE: f = f32, i = i64, b = bool, n = f32 or
-     * i64, a = any; then ? = may be left out, * = a list of one or more (only input of its row).
+     * i64, a = any; then ? = may be left out, * = a list of one or more (only input of its row,
+     * which must be RH_STRIDED).
      * A Lua number is taken as a scalar tensor of the type where f or n is wanted. */
     const char *inputs;
     /* Options: "TYPE:NAME=DEFAULT". Types: f float, i integer, b true/false, s one of the words

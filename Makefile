@@ -1,0 +1,56 @@
+# rlhf: `make help` lists what there is.
+LUA ?= lua5.4
+BUILD ?= build
+PREFIX ?= /usr/local
+LUA_VERSION = 5.4
+INST_LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
+INST_LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
+
+CFLAGS ?= -O2 -g
+WARN = -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wundef -Wwrite-strings
+LUA_CFLAGS ?= $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell pkg-config --cflags lua5.4 2>/dev/null))
+BLAS_CFLAGS ?= $(shell pkg-config --cflags openblas 2>/dev/null)
+BLAS_LIBS ?= $(if $(OPENBLAS_LIBDIR),-L$(OPENBLAS_LIBDIR)) -lopenblas
+LIBFLAG ?= -shared
+OUR_CFLAGS = -std=gnu11 -fPIC -fvisibility=hidden -fopenmp-simd -fno-math-errno -pthread -MMD -MP $(WARN) -Ic $(LUA_CFLAGS) $(BLAS_CFLAGS) $(EXTRA_CFLAGS)
+LIBS = $(BLAS_LIBS) -lm -pthread
+
+# Each file of c/ops/kernels but isa.c is compiled once for each instruction set.
+ARCH := $(shell $(CC) -dumpmachine | cut -d- -f1)
+ISAS = $(if $(filter x86_64,$(ARCH)),sse2 avx2 avx512,generic)
+FLAGS_sse2 = -msse2
+FLAGS_avx2 = -mavx2 -mfma -mbmi2
+FLAGS_avx512 = $(FLAGS_avx2) -mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer-vector-width=512
+KERNEL_CFLAGS = -O3 -ffp-contract=fast -fno-trapping-math -fno-signed-zeros
+
+KERNELS = $(filter-out c/ops/kernels/isa.c,$(wildcard c/ops/kernels/*.c))
+SOURCES = $(filter-out $(KERNELS) c/bind/preload.c,$(wildcard c/*/*.c) c/ops/kernels/isa.c)
+OBJECTS = $(SOURCES:%.c=$(BUILD)/%.o) \
+          $(foreach isa,$(ISAS),$(KERNELS:%.c=$(BUILD)/%.$(isa).o))
+
+.PHONY: all clean
+all: $(BUILD)/rlhf/corelib.so $(BUILD)/rlhf/preload.so
+
+$(BUILD)/rlhf/corelib.so: $(OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(LIBFLAG) $(LDFLAGS) $(EXTRA_LDFLAGS) -Wl,-z,nodelete -o $@ $(OBJECTS) $(LIBS)
+
+$(BUILD)/rlhf/preload.so: $(BUILD)/c/bind/preload.o
+	@mkdir -p $(@D)
+	$(CC) $(LIBFLAG) $(LDFLAGS) $(EXTRA_LDFLAGS) -o $@ $<
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(OUR_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+define KERNEL_RULE
+$(BUILD)/c/ops/kernels/%.$(1).o: c/ops/kernels/%.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(OUR_CFLAGS) $$(CFLAGS) $$(KERNEL_CFLAGS) $$(FLAGS_$(1)) -DRH_ISA=$(1) -c -o $$@ $$<
+endef
+$(foreach isa,$(ISAS),$(eval $(call KERNEL_RULE,$(isa))))
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(OBJECTS:.o=.d) $(BUILD)/c/bind/preload.d

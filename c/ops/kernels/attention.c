@@ -1,0 +1,3 @@
+#include "ops/kernels/attention.h"
+
+const rh_attention_kernels RH_TABLE(attention) = {0};

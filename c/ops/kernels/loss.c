@@ -1,0 +1,3 @@
+#include "ops/kernels/loss.h"
+
+const rh_loss_kernels RH_TABLE(loss) = {0};

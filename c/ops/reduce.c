@@ -1,0 +1,3 @@
+#include "ops/row.h"
+
+const rh_row rh_rows_reduce[] = {{0}};
