@@ -11,9 +11,11 @@ WARN = -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wundef -
 LUA_CFLAGS ?= $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell pkg-config --cflags lua5.4 2>/dev/null))
 BLAS_CFLAGS ?= $(shell pkg-config --cflags openblas 2>/dev/null)
 BLAS_LIBS ?= $(if $(OPENBLAS_LIBDIR),-L$(OPENBLAS_LIBDIR)) -lopenblas
+JANSSON_CFLAGS ?= $(if $(JANSSON_INCDIR),-I$(JANSSON_INCDIR),$(shell pkg-config --cflags jansson 2>/dev/null))
+JANSSON_LIBS ?= $(if $(JANSSON_LIBDIR),-L$(JANSSON_LIBDIR)) -ljansson
 LIBFLAG ?= -shared
-OUR_CFLAGS = -std=gnu11 -fPIC -fvisibility=hidden -fopenmp-simd -fno-math-errno -pthread -MMD -MP $(WARN) -Ic $(LUA_CFLAGS) $(BLAS_CFLAGS) $(EXTRA_CFLAGS)
-LIBS = $(BLAS_LIBS) -lm -pthread
+OUR_CFLAGS = -std=gnu11 -fPIC -fvisibility=hidden -fopenmp-simd -fno-math-errno -pthread -MMD -MP $(WARN) -Ic $(LUA_CFLAGS) $(BLAS_CFLAGS) $(JANSSON_CFLAGS) $(EXTRA_CFLAGS)
+LIBS = $(BLAS_LIBS) $(JANSSON_LIBS) -lm -pthread
 
 # Each file of c/ops/kernels but isa.c is compiled once for each instruction set.
 ARCH := $(shell $(CC) -dumpmachine | cut -d- -f1)
@@ -24,7 +26,7 @@ FLAGS_avx512 = $(FLAGS_avx2) -mavx512f -mavx512vl -mavx512bw -mavx512dq -mprefer
 KERNEL_CFLAGS = -O3 -ffp-contract=fast -fno-trapping-math -fno-signed-zeros
 
 KERNELS = $(filter-out c/ops/kernels/isa.c,$(wildcard c/ops/kernels/*.c))
-SOURCES = $(filter-out $(KERNELS) c/bind/preload.c,$(wildcard c/*/*.c) c/ops/kernels/isa.c)
+SOURCES = $(filter-out $(KERNELS) c/bind/preload.c $(wildcard c/fuzz/*.c),$(wildcard c/*/*.c) c/ops/kernels/isa.c)
 OBJECTS = $(SOURCES:%.c=$(BUILD)/%.o) \
           $(foreach isa,$(ISAS),$(KERNELS:%.c=$(BUILD)/%.$(isa).o))
 

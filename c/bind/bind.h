@@ -43,6 +43,8 @@ void rhl_open_make(lua_State *L, rhl_state *state);
 void rhl_open_scope(lua_State *L, rhl_state *state);
 void rhl_open_memory(lua_State *L, rhl_state *state);
 void rhl_open_optim(lua_State *L, rhl_state *state);
+void rhl_open_json(lua_State *L, rhl_state *state);
+void rhl_open_io(lua_State *L, rhl_state *state);
 void rhl_open_debug(lua_State *L, rhl_state *state);
 
 /* b_error.c */

@@ -1,0 +1,26 @@
+/* JSON in: Jansson's parser behind limits that hold before it allocates anything. Strict UTF-8, no
+ * duplicate keys, NUL allowed in strings but not in keys, no NaN or infinity, any value at the top.
+ * Integers of 64 bits stay integers; longer ones become the nearest double, as Lua's own do. Objects
+ * keep the order of their keys. Writing is the binding's (bind/b_json.c): it needs no tree. */
+#ifndef RH_IO_JSON_H
+#define RH_IO_JSON_H
+
+#include <jansson.h>
+
+#include "base/context.h"
+
+typedef struct rh_json_limits {
+    size_t bytes;  /* of text */
+    size_t values; /* numbers, strings, keys, arrays, ...: a value of two bytes costs some 40 */
+    int depth;     /* of arrays and objects in each other */
+} rh_json_limits;
+
+/* What files of people's own may need. */
+#define RH_JSON_LIMITS ((rh_json_limits){(size_t)64 << 20, SIZE_MAX, 64})
+
+/* *out = a new tree that the caller gives back with json_decref; NULL unless RH_OK. Errors are
+ * RH_EDATA, "line 3 column 7: what is wrong", columns in characters; or RH_ENOMEM. */
+rh_status rh_json_parse(rh_ctx *ctx, const char *text, size_t length, rh_json_limits limits,
+                        json_t **out);
+
+#endif
