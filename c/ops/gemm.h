@@ -1,6 +1,8 @@
-/* Matrix products on plain memory. One file for each library that can do them (gemm_openblas.c).
- * Products are cut into panels of C by their sizes alone, each done by one thread, and K is never
- * split: the bits of a result do not depend on the number of threads. */
+/* Matrix products on plain memory. gemm.c cuts them into panels of C by their sizes alone, each done
+ * by one thread; K is never shared between pieces, so the bits of a result do not depend on the number
+ * of threads. One file for each library that does a panel (gemm_openblas.c); products with few rows
+ * on one side never reach it (gemm_few.c). Any size may be 0; K = 0 is a sum of nothing, so C becomes
+ * beta * C. Sizes beyond the library's integers are done too, slowly. */
 #ifndef RH_OPS_GEMM_H
 #define RH_OPS_GEMM_H
 
@@ -24,7 +26,14 @@ void rh_sgemm_batch(int64_t count, bool trans_a, bool trans_b, int64_t m, int64_
                     const int64_t *b_at, int64_t ldb, float beta, float *c, const int64_t *c_at,
                     int64_t ldc);
 
-/* Has the library map its work buffers in every pool thread now: later it may hang when it can't. */
+/* C = A op(B) + beta * C, where B is stored in bf16 and A is plain [m,k]. B is widened block by block
+ * into `scratch`, rh_sgemm_bf16_scratch(m) floats taken before (NULL where that is 0). */
+void rh_sgemm_bf16(bool trans_b, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                   const uint16_t *b, int64_t ldb, float beta, float *c, int64_t ldc, float *scratch);
+int64_t rh_sgemm_bf16_scratch(int64_t m);
+
+/* Has the library map its work buffers in every pool thread now: later it may hang when it can't.
+ * To be called again when the number of threads has grown. */
 void rh_gemm_warm_up(void);
 /* The library's name of the kernels it took, e.g. "SkylakeX", "Zen"; its version text. */
 const char *rh_gemm_core(void);
