@@ -4,7 +4,7 @@
 
 #include "bind/bind.h"
 
-enum { RHL_NAME = 32, RHL_WORDS = 8 };
+enum { RHL_NAME = 40, RHL_WORDS = 8 };
 
 typedef struct rhl_input {
     char name[RHL_NAME];
