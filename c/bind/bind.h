@@ -1,9 +1,12 @@
 /* The Lua side of the library; the only folder that includes lua.h. What each file of it relies on:
  *
  * State: rhl_state, one for each lua_State, lives in the registry until lua_close; every C function
- * of ours has it as upvalue 1 (a light userdata).
+ * of ours has it as upvalue 1 and its own name as upvalue 2, so that errors name the function
+ * however it was called.
  * Handles first: push the empty userdata with its metatable, then call the core, then store the
  * reference in it. Between taking a reference and storing it no Lua function that can raise.
+ * Finalizers of the user's may run inside any Lua function that allocates, and may close any tensor:
+ * a tensor is borrowed from its handle only where no such function follows, or held (rhl_hold).
  * Errors: core functions return a status; rhl_raise turns it into a Lua error at the caller's line. */
 #ifndef RH_BIND_BIND_H
 #define RH_BIND_BIND_H
@@ -15,12 +18,16 @@
 #include "base/context.h"
 
 typedef struct rhl_scope rhl_scope;
+typedef struct rhl_signature rhl_signature;
 
 typedef struct rhl_state {
-    rh_ctx *ctx;
-    rhl_scope *scopes;      /* open ones, newest first (b_scope.c) */
-    size_t soft_limit;      /* the collector's pace (b_memory.c) */
-    size_t paid_until;      /* pool bytes in use when it was last told */
+    rh_ctx *ctx;               /* NULL: lua_close has passed */
+    rhl_scope *scopes;         /* open ones (b_scope.c) */
+    const rhl_signature *rows; /* every operation's signature (b_rows.c) */
+    int n_rows;
+    size_t soft_limit;         /* the collector's pace (b_memory.c) */
+    size_t paid_until;         /* pool bytes in use when it was last told */
+    uint64_t unseeded;         /* random tensors made without a seed (b_make.c) */
 } rhl_state;
 
 /* A tensor as Lua holds it: one reference, and its place in the scope that will release it. */
@@ -31,15 +38,21 @@ typedef struct rhl_handle {
 } rhl_handle;
 
 /* b_core.c */
-rhl_state *rhl_state_of(lua_State *L); /* from upvalue 1 */
-/* Sets functions into the table on top, each with the state as upvalue 1. */
+rhl_state *rhl_state_of(lua_State *L); /* from upvalue 1; raises once lua_close has passed */
+/* Sets functions into the table on top. */
 void rhl_setfuncs(lua_State *L, rhl_state *state, const luaL_Reg *functions);
-/* Pushes one such function with the state and `extra` more upvalues from the stack. */
+/* Pushes one such function; errors take its name from how it was called. */
 void rhl_pushfunction(lua_State *L, rhl_state *state, lua_CFunction f);
+/* Pushes the state as a Lua value: upvalue 1 of functions made elsewhere. */
+void rhl_push_state(lua_State *L);
 /* Each file's functions and metatables, put into the module table on top of the stack. */
 void rhl_open_tensor(lua_State *L, rhl_state *state);
+void rhl_open_table(lua_State *L, rhl_state *state);
+void rhl_open_print(lua_State *L, rhl_state *state);
 void rhl_open_rows(lua_State *L, rhl_state *state);
+void rhl_open_index(lua_State *L, rhl_state *state);
 void rhl_open_make(lua_State *L, rhl_state *state);
+void rhl_open_grad(lua_State *L, rhl_state *state);
 void rhl_open_scope(lua_State *L, rhl_state *state);
 void rhl_open_memory(lua_State *L, rhl_state *state);
 void rhl_open_optim(lua_State *L, rhl_state *state);
@@ -48,6 +61,11 @@ void rhl_open_io(lua_State *L, rhl_state *state);
 void rhl_open_debug(lua_State *L, rhl_state *state);
 
 /* b_error.c */
+/* luaL_argerror and luaL_typeerror with the function's own name. Never return. */
+int rhl_argerror(lua_State *L, int arg, const char *text);
+int rhl_typeerror(lua_State *L, int arg, const char *wanted);
+/* What the value at an index is called in messages: its __name, else its type. */
+const char *rhl_typename(lua_State *L, int index);
 /* Raises the context's error. operand i speaks of argument first_arg + i; without operand the message
  * stands alone. Never returns. */
 int rhl_raise(lua_State *L, rhl_state *state, int first_arg);
@@ -55,6 +73,10 @@ int rhl_raise(lua_State *L, rhl_state *state, int first_arg);
 int rhl_raise_at(lua_State *L, rhl_state *state, int arg);
 /* For the world's errors: pushes nil and the message, returns 2. */
 int rhl_nil_message(lua_State *L, rhl_state *state);
+/* The word of `names` (ends in NULL) that is most like `word`; NULL when there are none. */
+const char *rhl_nearest(const char *word, const char *const *names);
+/* core.nearest(word, words) -> the word most like it, nil when there are none */
+int rhl_nearest_word(lua_State *L);
 /* Raises "unknown option 'x' (did you mean 'y'?)"; names ends in NULL. */
 int rhl_unknown_option(lua_State *L, int arg, const char *key, const char *const *names);
 
@@ -62,16 +84,49 @@ int rhl_unknown_option(lua_State *L, int arg, const char *key, const char *const
 #define RHL_TENSOR "rlhf.tensor"
 /* Pushes a closed handle. */
 rhl_handle *rhl_push_handle(lua_State *L);
+/* Pushes a handle on a new tensor, contents not set; collects and tries again when memory is short. */
+rh_tensor *rhl_push_new(lua_State *L, rhl_state *state, rh_dtype dtype, int rank,
+                        const int64_t *shape);
+/* Pushes a second handle on argument `arg`'s tensor, which so outlives whatever finalizers do. The
+ * caller closes it when done: until collected it would keep the memory. */
+rh_tensor *rhl_hold(lua_State *L, int arg);
+/* The handle at any stack index, open or closed, or NULL when it is something else. */
+rhl_handle *rhl_test_handle(lua_State *L, int index);
 /* The handle's tensor, borrowed; raises unless argument `arg` is an open tensor. */
 rh_tensor *rhl_check_tensor(lua_State *L, int arg);
 /* The tensor at any stack index, borrowed, or NULL when it is something else; raises when closed. */
 rh_tensor *rhl_test_tensor(lua_State *L, int index, int arg);
 void rhl_handle_close(rhl_handle *h);
+/* Adds functions to the tensors' methods or metamethods. */
+void rhl_add_methods(lua_State *L, rhl_state *state, const luaL_Reg *methods);
+void rhl_add_metamethods(lua_State *L, rhl_state *state, const luaL_Reg *metamethods);
+/* Pushes the table of methods. */
+void rhl_push_methods(lua_State *L);
 
-/* b_scope.c: gives a result of an operation to the scope open in this coroutine, if any. */
+/* b_value.c: single elements. */
+/* Writes the Lua value at `index` as a dtype to `at`; false when it is not one. */
+bool rhl_read_value(lua_State *L, int index, rh_dtype dtype, void *at);
+const char *rhl_wanted_value(rh_dtype dtype); /* "number", "integer", "boolean" */
+/* Pushes element number `at` (an offset from the start of the storage). */
+void rhl_push_value(lua_State *L, const rh_tensor *t, int64_t at);
+/* Sets each element of a contiguous tensor to the one at `value`. */
+void rhl_fill(rh_tensor *t, const void *value);
+
+/* b_rows.c */
+/* NULL when there is no such row. */
+const rhl_signature *rhl_find_row(const rhl_state *state, const char *name);
+/* Applies a row of one input and one output to the tensor at argument `arg`; pushes the result. */
+int rhl_apply_row(lua_State *L, rhl_state *state, const rhl_signature *sig, int arg,
+                  const rh_opt *opt);
+
+/* b_scope.c */
+/* Gives a result of an operation to the scope open in this coroutine, if any. */
 void rhl_scope_own(lua_State *L, rhl_state *state, rhl_handle *h);
+/* Takes a handle out of its scope, if it is in one. */
+void rhl_scope_disown(rhl_handle *h);
 
-/* b_memory.c: tells the collector of pool bytes; call on entry, before references are taken. */
+/* b_memory.c */
+/* Tells the collector of pool bytes; call on entry, before references are taken. */
 void rhl_pace(lua_State *L, rhl_state *state);
 /* After RH_ENOMEM: collects; true if it is worth another try. */
 bool rhl_collect_for_retry(lua_State *L, rhl_state *state, rh_status status);
@@ -80,8 +135,12 @@ bool rhl_collect_for_retry(lua_State *L, rhl_state *state, rh_status status);
 /* A dimension or position that counts from 1, or from the end when negative; 0 raises. Returned
  * counting from 0, negative unchanged. */
 int64_t rhl_read_position(lua_State *L, int index, int arg, const char *what);
-/* Sizes from a list {2, 3} or from the integers at index and on. Returns how many. */
-int rhl_read_shape(lua_State *L, int arg, int64_t shape[RH_MAX_RANK]);
+/* Sizes from a list {2, 3} or from the integers at arg .. last. Returns how many. */
+int rhl_read_shape(lua_State *L, int arg, int last, int64_t shape[RH_MAX_RANK]);
 rh_dtype rhl_read_dtype(lua_State *L, int index, int arg);
+/* Checks that the table at `arg` has no keys but these (names ends in NULL). */
+void rhl_check_options(lua_State *L, int arg, const char *const *names);
+/* Raises when the list at `arg` has named fields: options in the wrong table. */
+void rhl_check_plain_list(lua_State *L, int arg);
 
 #endif

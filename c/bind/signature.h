@@ -20,12 +20,12 @@ typedef struct rhl_option {
     char words[RHL_WORDS][RHL_NAME]; /* s: what it may be; an empty one ends the list */
 } rhl_option;
 
-typedef struct rhl_signature {
+struct rhl_signature {
     const rh_row *row;
     int n_in, n_opt;
     rhl_input in[RH_MAX_INPUTS];
     rhl_option opt[RH_MAX_OPTIONS];
-} rhl_signature;
+};
 
 /* Reads row's strings; they are ours, so a mistake in them is an assertion. */
 void rhl_signature_read(const rh_row *row, rhl_signature *sig);
