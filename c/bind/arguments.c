@@ -224,7 +224,7 @@ static bool is_list_for(rhl_arguments *a, int k, int arg) {
 static void read_positional(rhl_arguments *a, int k) {
     int arg = a->next;
     if (k >= a->sig->n_opt)
-        rhl_argerror(a->L, arg, lua_pushfstring(a->L, "at most %d arguments wanted", arg - 1));
+        rhl_argerror(a->L, arg, "too many arguments");
     if (lua_isnil(a->L, arg)) return;
     read_option(a, k, arg, arg);
     if (!wants_list(a, k) || lua_type(a->L, arg) != LUA_TNUMBER) return;

@@ -197,7 +197,7 @@ static int tensor_fill(lua_State *L) {
 /* Sets metatable[event], a function with the row and the methods at hand; the metatable is on top. */
 static void set_event(lua_State *L, const char *event, lua_CFunction f, const rhl_signature *sig) {
     rhl_push_state(L);
-    lua_pushstring(L, event);
+    lua_pushstring(L, event + 2); /* as Lua itself names metamethods */
     lua_pushlightuserdata(L, (void *)sig);
     rhl_push_methods(L);
     lua_pushcclosure(L, f, SELECT + 1);
