@@ -23,7 +23,9 @@ static rh_status make_outputs(rh_call *call, const rh_spec *specs) {
 static rh_status run_plain(rh_call *call) {
     rh_spec specs[RH_MAX_OUTPUTS];
     call->n_out = 1;
-    RH_TRY(call->row->shape(call, specs));
+    rh_status status = call->row->shape(call, specs);
+    if (status != RH_OK) call->n_out = 0; /* out[] holds nothing yet to release */
+    RH_TRY(status);
     memset(call->out, 0, (size_t)call->n_out * sizeof *call->out);
     RH_TRY(make_outputs(call, specs));
     return call->row->forward(call);
