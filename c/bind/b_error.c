@@ -60,11 +60,13 @@ static int distance(const char *a, const char *b) {
     return cost[lb];
 }
 
+/* A word that another begins with is as near as one letter off: "tol" means "tolerance". */
 const char *rhl_nearest(const char *word, const char *const *names) {
     const char *best = NULL;
     int least = LONGEST + 1;
     for (; *names; names++) {
-        int d = distance(word, *names);
+        bool begins = *word && strncmp(word, *names, strlen(word)) == 0;
+        int d = begins ? 1 : distance(word, *names);
         if (d < least) least = d, best = *names;
     }
     return best;

@@ -34,6 +34,7 @@ static const char *const random_options[] = {"dtype", "seed", "stream", NULL};
 /* Reads the options table, if the last argument from `first` on is one; lists stand before it. */
 static making begin(lua_State *L, int first, const char *const *options) {
     making m = {.state = rhl_state_of(L), .last = lua_gettop(L), .dtype = RH_F32};
+    while (m.last >= first && lua_isnil(L, m.last)) m.last--;
     int arg = m.last;
     rhl_pace(L, m.state);
     if (arg < first || !lua_istable(L, arg)) return m;

@@ -1,4 +1,4 @@
-/* Every row becomes a function of the module and a method of tensors:
+/* Every row becomes a function of the module, and one that begins with a tensor a method of it:
  *     f(inputs..., options...)    f(inputs..., {name = value})
  * Inputs left out are nil or, before an options table, missing. Options may stand by position in the
  * row's order. Some rows are operators too. */
@@ -160,6 +160,20 @@ static void open_operators(lua_State *L, const rhl_state *state) {
     lua_pop(L, 1);
 }
 
+static bool begins_with_tensor(const rhl_signature *sig) {
+    return sig->n_in > 0 && !sig->in[0].variadic;
+}
+
+/* Into the methods on top; a row may not have the name of another method. */
+static void set_method(lua_State *L, const rhl_signature *sig) {
+    int type = lua_getfield(L, -1, sig->row->name);
+    assert(type == LUA_TNIL);
+    (void)type;
+    lua_pop(L, 1);
+    push_row_function(L, call_row, sig);
+    lua_setfield(L, -2, sig->row->name);
+}
+
 /* Into the module table on top: ops.NAME, rows[i]; into the tensors' methods: NAME. */
 void rhl_open_rows(lua_State *L, rhl_state *state) {
     const luaL_Reg guard_methods[] = {{"__gc", guard_close}, {NULL, NULL}};
@@ -171,13 +185,11 @@ void rhl_open_rows(lua_State *L, rhl_state *state) {
     lua_newtable(L); /* rows */
     rhl_push_methods(L);
     for (int i = 0; i < state->n_rows; i++) {
-        const rh_row *row = state->rows[i].row;
-        assert(lua_getfield(L, -1, row->name) == LUA_TNIL && (lua_pop(L, 1), true));
-        push_row_function(L, call_row, &state->rows[i]);
-        lua_pushvalue(L, -1);
-        lua_setfield(L, -3, row->name);
-        lua_setfield(L, -4, row->name);
-        push_description(L, row);
+        const rhl_signature *sig = &state->rows[i];
+        if (begins_with_tensor(sig)) set_method(L, sig);
+        push_row_function(L, call_row, sig);
+        lua_setfield(L, -4, sig->row->name);
+        push_description(L, sig->row);
         lua_rawseti(L, -3, i + 1);
     }
     lua_pop(L, 1);

@@ -81,7 +81,18 @@ static int scope_open(lua_State *L) {
     return 1;
 }
 
-/* __gc, __close and :close() */
+/* A scope that was dropped unclosed just ends: closing tensors then, some of them in use, would make a
+ * program depend on when the collector runs. */
+static int scope_gc(lua_State *L) {
+    rhl_scope *s = check_scope(L);
+    if (!s->open) return 0;
+    s->open = false;
+    while (s->first) rhl_scope_disown(s->first);
+    unlink_scope(s);
+    return 0;
+}
+
+/* __close and :close() */
 static int scope_close(lua_State *L) {
     rhl_scope *s = check_scope(L);
     if (!s->open) return 0;
@@ -125,7 +136,7 @@ static int scope_tostring(lua_State *L) {
 
 void rhl_open_scope(lua_State *L, rhl_state *state) {
     const luaL_Reg functions[] = {{"scope", scope_open}, {NULL, NULL}};
-    const luaL_Reg metamethods[] = {{"__gc", scope_close}, {"__close", scope_close},
+    const luaL_Reg metamethods[] = {{"__gc", scope_gc}, {"__close", scope_close},
                                     {"__tostring", scope_tostring}, {NULL, NULL}};
     const luaL_Reg methods[] = {{"keep", scope_keep}, {"close", scope_close}, {NULL, NULL}};
     rhl_setfuncs(L, state, functions);

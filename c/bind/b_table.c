@@ -79,6 +79,8 @@ static rh_dtype take_options(lua_State *L) {
     static const char *const names[] = {"dtype", NULL};
     int last = lua_gettop(L);
     rh_dtype dtype = RH_F32;
+    while (last > 1 && lua_isnil(L, last)) last--;
+    lua_settop(L, last);
     if (last < 2 || !lua_istable(L, last)) return dtype;
     rhl_check_options(L, last, names);
     if (lua_getfield(L, last, "dtype") != LUA_TNIL) dtype = rhl_read_dtype(L, -1, last);
