@@ -104,7 +104,7 @@ describe("a failed allocation", function()
     makers = function() rlhf.randn(3) rlhf.tensor {{1, 2}} rlhf.arange(3) rlhf.full({2}, 1) end,
     operations = function() local _ = rlhf.ones(2, 3) * 2 + rlhf.ones(3) end,
     results = function() rlhf.randn(3, 3):max(1) end,
-    views = function() local _ = rlhf.ones(2, 3)[1][2], rlhf.ones(2):detach() end,
+    views = function() return rlhf.ones(2, 3)[1][2], rlhf.ones(2):detach() end,
     writing = function()
       local x = rlhf.ones(2, 3)
       x[1] = rlhf.ones(3)

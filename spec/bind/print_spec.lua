@@ -42,9 +42,9 @@ describe("tostring", function()
   end)
 
   it("leaves no memory behind", function()
+    local x = rlhf.ones(3)
     collectgarbage()
-    local x, before = rlhf.ones(3), nil
-    before = rlhf.debug.blocks()
+    local before = rlhf.debug.blocks()
     local text = tostring(x) .. #x:totable()
     assert.is_truthy(text)
     assert.equal(before, rlhf.debug.blocks())

@@ -83,9 +83,9 @@ describe("a scope", function()
   end)
 
   it("may be closed early and twice, in any order", function()
-    local outer, inner = rlhf.scope(), nil
+    local outer = rlhf.scope()
     local a = rlhf.ones(1)
-    inner = rlhf.scope()
+    local inner = rlhf.scope()
     local b = rlhf.ones(1)
     outer:close()
     assert.is_true(closed(a))
@@ -172,16 +172,15 @@ end)
 
 describe("a scope that is dropped", function()
   it("ends, and leaves its tensors to the collector", function()
-    local before, x = live(), nil
+    local before = live()
     local function f()
       rlhf.scope()
-      x = rlhf.ones(1)
+      local x = rlhf.ones(1)
+      live()
+      local y = rlhf.ones(1)
+      assert.is_false(closed(x) or closed(y))
     end
     f()
-    live()
-    local y = rlhf.ones(1)
-    assert.is_false(closed(x) or closed(y))
-    x, y = nil, nil
     assert.equal(before, live())
   end)
 end)

@@ -110,6 +110,7 @@ describe("makers", function()
     assert.equal("bad argument #1 to 'arange' (a range within 2^53 wanted)", message(rlhf.arange, 0 / 0))
     assert.equal("bad argument #1 to 'arange' (integer wanted (dtype i64))", message(rlhf.arange, 0.5, 2, 1, {dtype = "i64"}))
     assert.matches("^not enough memory: .*%[4611686018427387904,4%]", message(rlhf.zeros, 1 << 62, 4))
+    assert.matches("^not enough memory: .*%[0,4611686018427387904,4%]", message(rlhf.zeros, 0, 1 << 62, 4))
   end)
 end)
 
