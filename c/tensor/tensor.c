@@ -17,11 +17,14 @@ size_t rh_dtype_size(rh_dtype dtype) { return dtypes[dtype].size; }
 const char *rh_dtype_name(rh_dtype dtype) { return dtypes[dtype].name; }
 
 static rh_storage *storage_new(rh_ctx *ctx, rh_dtype dtype, int rank, const int64_t *shape) {
-    size_t bytes = rh_dtype_size(dtype), total;
+    size_t bytes = rh_dtype_size(dtype), extent = bytes, total;
     bool fits = true;
-    for (int d = 0; d < rank; d++) fits = fits && rh_size_mul(bytes, (size_t)shape[d], &bytes);
+    for (int d = 0; d < rank; d++) {
+        bytes *= (size_t)shape[d]; /* at most extent, which takes sizes of 0 for 1 as strides do */
+        fits = fits && rh_size_mul(extent, shape[d] ? (size_t)shape[d] : 1, &extent);
+    }
     /* sizes above a quarter of the address space would overflow signed strides further on */
-    if (!fits || bytes > SIZE_MAX / 4 || !rh_size_add(bytes, STORAGE_HEADER, &total)) {
+    if (!fits || extent > SIZE_MAX / 4 || !rh_size_add(bytes, STORAGE_HEADER, &total)) {
         char text[RH_SHAPE_TEXT];
         rh_fail(ctx, RH_ENOMEM, RH_NO_OPERAND, "not enough memory: a tensor %s %s is too large",
                 rh_shape_text(rank, shape, text), rh_dtype_name(dtype));
@@ -64,13 +67,11 @@ rh_tensor *rh_tensor_new(rh_ctx *ctx, rh_dtype dtype, int rank, const int64_t *s
             return NULL;
         }
     }
+    rh_storage *storage = storage_new(ctx, dtype, rank, shape); /* sees to it that strides fit */
+    if (!storage) return NULL;
     rh_tensor *t = tensor_record(ctx, dtype, rank, shape);
-    if (!t) return NULL;
-    t->storage = storage_new(ctx, dtype, rank, shape);
-    if (!t->storage) {
-        rh_free(ctx, t);
-        return NULL;
-    }
+    if (t) t->storage = storage;
+    else storage_release(storage);
     return t;
 }
 
