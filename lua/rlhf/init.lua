@@ -1,4 +1,6 @@
 --- RLHF on an ordinary CPU. This module only re-exports: each name is looked up when it is first used.
+-- Every operation of the reference's table is here as `rlhf.NAME`, and as a method of tensors where it
+-- begins with one. Misuse raises at the caller's line, naming the function and the argument.
 -- @module rlhf
 local core = require "rlhf.core"
 
@@ -15,5 +17,132 @@ local function find(rlhf, name)
   rlhf[name] = value
   return value
 end
+
+--- Makes a tensor from values.
+-- @function tensor
+-- @tparam number|table ... nested lists of equal lengths, or numbers one by one
+-- @tparam[opt] table options `dtype` = "f32", "i64" or "bool" (values are then true and false)
+-- @treturn tensor
+-- @raise on ragged lists and wrong values, with their position
+
+--- Tensors of zeros, of ones; sizes are a list or stand one by one.
+-- @function zeros
+-- @tparam {int,...}|int ... sizes
+-- @tparam[opt] table options `dtype` = "f32"
+-- @treturn tensor
+
+--- @function ones
+-- @see zeros
+
+--- A tensor of one value.
+-- @function full
+-- @tparam {int,...} sizes
+-- @tparam number|boolean value
+-- @tparam[opt] table options `dtype` = "f32"
+-- @treturn tensor
+
+--- Normal random numbers, of mean 0 and deviation 1. A draw depends on seed, stream and its place alone.
+-- @function randn
+-- @tparam {int,...}|int ... sizes
+-- @tparam[opt] table options `seed`, `stream` = 0; without either each call draws from a stream of its own
+-- @treturn tensor f32
+
+--- Uniform random numbers in [0, 1).
+-- @function rand
+-- @see randn
+
+--- Numbers in even steps, from `first` (0) up to but without `last`.
+-- @function arange
+-- @tparam[opt=0] number first
+-- @tparam number last given alone it is the number of steps
+-- @tparam[opt=1] number step
+-- @tparam[opt] table options `dtype` = "f32" or "i64"
+-- @treturn tensor
+
+--- Opens a scope: `local scope <close> = rlhf.scope()`. At its end the tensors that were returned to Lua in
+-- this coroutine since are closed, also when an error passes; those of an inner scope at that one's end.
+-- `scope:keep(t, ...)` returns tensors that outlive it, and hands them to the scope around it;
+-- `scope:close()` ends it early.
+-- @function scope
+-- @treturn scope
+
+--- Calls f without recording anything for backward, also when an error passes.
+-- @function no_grad
+-- @tparam function f can't yield across this
+-- @param ... its arguments
+-- @return its results
+
+--- Tells bytes in use, held from the system and at most in use so far, live blocks, how often the system was
+-- asked, and the limit.
+-- @function memory
+-- @tparam[opt] table options `limit` = bytes that may be in use (math.huge: any)
+-- @treturn table `in_use`, `held`, `peak`, `blocks`, `system_calls`, `limit`
+
+--- Gives free memory back to the system.
+-- @function trim
+-- @treturn int bytes
+
+--- Tells or sets the number of threads. Results don't depend on it.
+-- @function threads
+-- @tparam[opt] int n 1 to 64
+-- @treturn int threads in use
+-- @raise when the system refuses a thread
+
+--- Tells what the library runs on.
+-- @function info
+-- @treturn table `version`, `blas`, `blas_core`, `isa`, `isa_supported`, `threads`, `processors`, `onednn`
+
+--- Tensors. Operators `+ - * / ^` and unary `-` take numbers on either side; `#x` is the first size; `x == y` asks
+-- for the same tensor. `x[i]` is a view of the i-th slice, from the end when negative, nil behind the end;
+-- `x[i] = v` writes a number or a tensor into it.
+-- @type tensor
+
+--- @function tensor:shape
+-- @treturn {int,...}
+
+--- @function tensor:dtype
+-- @treturn string "f32", "i64", "bool", of weights also "bf16"
+
+--- @function tensor:numel
+-- @treturn int number of elements
+
+--- @function tensor:item
+-- @treturn number|boolean the only element
+-- @raise when there are more or none
+
+--- @function tensor:totable
+-- @treturn table|number nested lists
+
+--- Releases the tensor now instead of when it is collected. Any further use raises.
+-- @function tensor:close
+
+--- The same memory without history.
+-- @function tensor:detach
+-- @treturn tensor
+
+--- Asks for a gradient, or no longer. Only of f32 tensors that no operation made.
+-- @function tensor:requires_grad
+-- @tparam[opt=true] boolean wanted
+-- @treturn tensor itself
+
+--- The gradient that has arrived. It is the memory that later gradients are added to.
+-- @function tensor:grad
+-- @treturn ?tensor nil where none has arrived
+
+--- Goes back through what was recorded and adds into the gradients of the leaves.
+-- @function tensor:backward
+-- @tparam[opt] tensor gradient of this shape; may be left out where there is one element
+-- @tparam[opt] table options `retain` = true: what was saved is kept for another backward
+
+--- Writes another tensor's values into this one, broadcast. In place: not on a tensor that requires a
+-- gradient, but under no_grad.
+-- @function tensor:copy_
+-- @tparam tensor source
+-- @treturn tensor itself
+
+--- Writes one value everywhere, in place.
+-- @function tensor:fill_
+-- @tparam number|boolean value
+-- @treturn tensor itself
 
 return setmetatable({}, {__index = find})

@@ -66,6 +66,33 @@ describe("a Lua state", function()
     assert.equal(first, second)
   end)
 
+  it("whose own allocator fails loses no tensor", function()
+    if not host then return pending "no C compiler or Lua library" end
+    local output, exit = run("starve", [[
+      local core = require "rlhf.core"
+      local values = {{1, 2, 3}, {4, 5, 6}}
+      function work()
+        local scope <close> = core.scope()
+        local x = core.tensor(values):requires_grad()
+        local y = (x * 2 + x[1]):transpose():contiguous()
+        y:max(1)
+        core.ops.cat({y, y}):sum():backward()
+        local t, s = x:grad():totable(), tostring(y) .. y
+        core.no_grad(function() x[1] = y:detach():reshape(2, 3)[2] end)
+        scope:keep(x)
+      end
+      local blocks
+      function check()
+        collectgarbage()
+        blocks = blocks or core.debug.blocks()
+        assert(blocks == core.debug.blocks(), "blocks were left alive")
+      end
+      work() check() work() check()
+    ]])
+    assert.equal(0, exit, output)
+    assert.is_true(tonumber(output:match "^(%d+) failed") > 20, output)
+  end)
+
   it("survives finalizers that run after it was closed", function()
     local output, exit = child.run [[
       local core, x
@@ -81,21 +108,41 @@ describe("a Lua state", function()
   end)
 end)
 
+-- In the child: limit(kib) bounds its address space to what it has and a little.
+local LIMIT = [[
+  local core = require "rlhf.core"
+  local function limit(more)
+    local status = io.open "/proc/self/status":read "a"
+    local pid, kib = status:match "\nPid:%s*(%d+)", status:match "VmSize:%s*(%d+)"
+    assert(os.execute(("prlimit --pid %s --as=%d"):format(pid, (kib + more) * 1024)), "no prlimit")
+  end
+]]
+
+describe("a product without memory for OpenBLAS's buffers", function()
+  it("comes out all the same: they were mapped at load", function()
+    local output, exit = child.run(LIMIT .. [[
+      core.threads(1)
+      local a = core.ones(600, 600)
+      limit(20000)
+      print(a:matmul(a)[1][1]:item())
+    ]], {seconds = 20})
+    if output:find "no prlimit" then return pending "no prlimit" end
+    assert.equal(0, exit, output)
+    assert.equal("600.0\n", output)
+  end)
+end)
+
 describe("a thread that can't be made", function()
-  -- The child limits its own address space to what it has and a little.
   it("is an error message, and the program goes on", function()
-    local output = child.run [[
-      local core = require "rlhf.core"
+    local output = child.run(LIMIT .. [[
       local function work() return core.ones(100, 100):sum():item() end
       core.threads(1)
       local want = work()
-      local status = io.open "/proc/self/status":read "a"
-      local pid, kib = status:match "\nPid:%s*(%d+)", status:match "VmSize:%s*(%d+)"
-      assert(os.execute(("prlimit --pid %s --as=%d"):format(pid, (kib + 1500) * 1024)), "no prlimit")
+      limit(1500)
       local ok, message = pcall(core.threads, 64)
       print(ok, message)
       print(core.threads(), work() == want)
-    ]]
+    ]])
     if output:find "no prlimit" then return pending "no prlimit" end
     local ok, message, after, same = output:match "^(%w+)\t(.-)\n(%d+)\t(%S+)\n$"
     assert.equal("false", ok, output)

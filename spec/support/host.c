@@ -1,5 +1,5 @@
 /* A program that embeds Lua, for spec/bind/states_spec.lua: host states N SCRIPT | threads N SCRIPT |
- * fork SCRIPT. Every state runs SCRIPT; what fails is printed and the exit code is 1. */
+ * fork SCRIPT | starve SCRIPT. Every state runs SCRIPT; what fails is printed, the exit code is 1. */
 #include <lauxlib.h>
 #include <lualib.h>
 #include <pthread.h>
@@ -71,9 +71,40 @@ static int forked(const char *script) {
     return status;
 }
 
+static long until_failure; /* 0: never */
+
+static void *starved_alloc(void *unused, void *block, size_t old, size_t size) {
+    (void)unused;
+    if (size == 0) return free(block), NULL;
+    if (until_failure > 0 && (!block || size > old) && --until_failure == 0) {
+        until_failure = 1; /* and every one after it */
+        return NULL;
+    }
+    return realloc(block, size);
+}
+
+/* Calls the script's work() with Lua's n-th allocation failing, n = 1, 2, ... until it returns, and
+ * its check() in between. Prints how many failed. */
+static int starve(const char *script) {
+    lua_State *L = lua_newstate(starved_alloc, NULL);
+    luaL_openlibs(L);
+    if (luaL_dofile(L, script)) return printf("%s\n", lua_tostring(L, -1)), 1;
+    for (long n = 1;; n++) {
+        lua_settop(L, 0);
+        lua_getglobal(L, "work");
+        until_failure = n;
+        int status = lua_pcall(L, 0, 0, 0);
+        until_failure = 0;
+        lua_settop(L, 0);
+        if (luaL_dostring(L, "check()")) return printf("%ld: %s\n", n, lua_tostring(L, -1)), 1;
+        if (status == LUA_OK) return printf("%ld failed\n", n - 1), lua_close(L), 0;
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "states") == 0) return states(atoi(argv[2]), argv[3]);
     if (argc == 4 && strcmp(argv[1], "threads") == 0) return threads(atoi(argv[2]), argv[3]);
     if (argc == 3 && strcmp(argv[1], "fork") == 0) return forked(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "starve") == 0) return starve(argv[2]);
     return 2;
 }
