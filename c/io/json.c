@@ -4,10 +4,42 @@
 #include "io/json.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/pool.h"
+
+/* The well-formed sequences of the Unicode standard (table 3-7): no overlong forms, no surrogates,
+ * nothing above U+10FFFF. low and high bound the second byte. */
+static const struct { unsigned char first, last, low, high, length; } utf8_forms[] = {
+    {0x00, 0x7F, 0x00, 0xFF, 1}, {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3},
+    {0xE1, 0xEC, 0x80, 0xBF, 3}, {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3},
+    {0xF0, 0xF0, 0x90, 0xBF, 4}, {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4},
+};
+
+size_t rh_utf8_length(const char *text, size_t n) {
+    const unsigned char *p = (const unsigned char *)text;
+    for (size_t f = 0; f < sizeof utf8_forms / sizeof utf8_forms[0]; f++) {
+        size_t length = utf8_forms[f].length;
+        if (*p < utf8_forms[f].first || *p > utf8_forms[f].last) continue;
+        if (n < length || (length > 1 && (p[1] < utf8_forms[f].low || p[1] > utf8_forms[f].high)))
+            return 0;
+        for (size_t i = 2; i < length; i++)
+            if ((p[i] & 0xC0) != 0x80) return 0;
+        return length;
+    }
+    return 0;
+}
+
+size_t rh_utf8_check(const char *text, size_t n) {
+    size_t i = 0, length;
+    while (i < n && (length = rh_utf8_length(text + i, n - i)) > 0) i += length;
+    return i;
+}
+
+/* An empty object takes the memory of so many numbers. */
+enum { OBJECT_VALUES = 8 };
 
 /* What the pass over the text found. */
 typedef struct survey {
@@ -58,7 +90,7 @@ static void look_over(const char *text, size_t length, int max_depth, survey *s)
     *s = (survey){0};
     for (const char *p = text; p < end && s->depth <= max_depth;) {
         char c = *p;
-        s->values += c == ',' || c == ':' || c == '[' || c == '{';
+        s->values += c == '{' ? OBJECT_VALUES : c == ',' || c == ':' || c == '[';
         s->depth += (c == '[' || c == '{') - (c == ']' || c == '}');
         s->deepest_at = (size_t)(p - text);
         s->long_integers += skip_value(&p, end);
@@ -119,8 +151,11 @@ rh_status rh_json_parse(rh_ctx *ctx, const char *text, size_t length, rh_json_li
         return rh_fail(ctx, RH_EDATA, RH_NO_OPERAND, "JSON of %zu bytes: the limit is %zu", length,
                        limits.bytes);
     look_over(text, length, limits.depth, &s);
-    if (s.depth > limits.depth)
-        return fail_at(ctx, text, length, text, s.deepest_at, "nested too deeply");
+    if (s.depth > limits.depth) {
+        char what[48];
+        snprintf(what, sizeof what, "nested more than %d deep", limits.depth);
+        return fail_at(ctx, text, length, text, s.deepest_at, what);
+    }
     if (s.values > limits.values)
         return rh_fail(ctx, RH_EDATA, RH_NO_OPERAND, "JSON of %zu values: the limit is %zu", s.values,
                        limits.values);

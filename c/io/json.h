@@ -11,7 +11,7 @@
 
 typedef struct rh_json_limits {
     size_t bytes;  /* of text */
-    size_t values; /* numbers, strings, keys, arrays, ...: a value of two bytes costs some 40 */
+    size_t values; /* numbers, strings, keys, ..., an object being 8: each takes some 40 bytes of memory */
     int depth;     /* of arrays and objects in each other */
 } rh_json_limits;
 
@@ -22,5 +22,11 @@ typedef struct rh_json_limits {
  * RH_EDATA, "line 3 column 7: what is wrong", columns in characters; or RH_ENOMEM. */
 rh_status rh_json_parse(rh_ctx *ctx, const char *text, size_t length, rh_json_limits limits,
                         json_t **out);
+
+
+/* Bytes of the UTF-8 sequence that begins at text, which has n > 0 bytes; 0 when it is none. */
+size_t rh_utf8_length(const char *text, size_t n);
+/* The index of the first byte that is not UTF-8; n when all are. */
+size_t rh_utf8_check(const char *text, size_t n);
 
 #endif
