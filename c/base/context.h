@@ -38,6 +38,9 @@ typedef struct rh_faults {
     bool alloc_sticky;                /* and every one after it */
     const struct rh_row *scaled_row;  /* the row whose gradients are multiplied by scale */
     float scale;
+    int64_t io_countdown;             /* n > 0: the n-th write, fsync or rename of a save fails */
+    bool io_sticky;                   /* and every one after it */
+    int io_error;                     /* with this errno */
 } rh_faults;
 
 typedef struct rh_ctx {
