@@ -56,7 +56,6 @@ void rhl_open_grad(lua_State *L, rhl_state *state);
 void rhl_open_scope(lua_State *L, rhl_state *state);
 void rhl_open_memory(lua_State *L, rhl_state *state);
 void rhl_open_optim(lua_State *L, rhl_state *state);
-void rhl_open_json(lua_State *L, rhl_state *state);
 void rhl_open_io(lua_State *L, rhl_state *state);
 void rhl_open_debug(lua_State *L, rhl_state *state);
 
@@ -142,5 +141,17 @@ rh_dtype rhl_read_dtype(lua_State *L, int index, int arg);
 void rhl_check_options(lua_State *L, int arg, const char *const *names);
 /* Raises when the list at `arg` has named fields: options in the wrong table. */
 void rhl_check_plain_list(lua_State *L, int arg);
+
+
+/* b_io.c */
+void rhl_open_json(lua_State *L, rhl_state *state);
+void rhl_open_safetensors(lua_State *L, rhl_state *state);
+/* A path at `arg`: a string that is not empty and has no NUL. */
+const char *rhl_check_path(lua_State *L, int arg);
+/* After a failure: nil and the message for the world's errors, else raises. */
+int rhl_world_error(lua_State *L, rhl_state *state);
+
+/* b_json.c: raises unless the table at `arg`, which may be missing, has keys of names only. */
+void rhl_check_options(lua_State *L, int arg, const char *const *names);
 
 #endif
