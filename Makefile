@@ -56,3 +56,14 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(OBJECTS:.o=.d) $(BUILD)/c/bind/preload.d
+
+# Programs that feed made-up input to the readers of files; run e.g. build/fuzz/fuzz_json -max_total_time=60
+FUZZ_CC ?= clang
+FUZZ_CFLAGS = -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -DRH_SYSTEM_MALLOC -pthread -Ic $(JANSSON_CFLAGS)
+FUZZ_SOURCES = $(wildcard c/base/*.c c/tensor/*.c c/io/*.c)
+.PHONY: fuzz
+fuzz: $(patsubst c/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard c/fuzz/fuzz_*.c))
+
+$(BUILD)/fuzz/%: c/fuzz/%.c $(FUZZ_SOURCES) $(wildcard c/base/*.h c/tensor/*.h c/io/*.h)
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_CFLAGS) -o $@ $< $(FUZZ_SOURCES) $(JANSSON_LIBS) -lm
