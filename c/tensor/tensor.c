@@ -133,44 +133,6 @@ bool rh_tensor_is_contiguous(const rh_tensor *t) {
     return true;
 }
 
-/* Walks a view's elements in row-major order; `inner` elements of the last dimension at a time. */
-typedef struct cursor {
-    const rh_tensor *t;
-    int64_t index[RH_MAX_RANK];
-    int64_t at; /* element offset in the storage */
-} cursor;
-
-static void cursor_next(cursor *c) {
-    for (int d = c->t->rank - 1; d >= 0; d--) {
-        c->at += c->t->strides[d];
-        if (++c->index[d] < c->t->shape[d]) return;
-        c->at -= c->t->strides[d] * c->t->shape[d];
-        c->index[d] = 0;
-    }
-}
-
-static void copy_strided(rh_tensor *dst, const rh_tensor *src) {
-    size_t size = rh_dtype_size(dst->dtype);
-    cursor to = {.t = dst, .at = dst->offset}, from = {.t = src, .at = src->offset};
-    char *out = dst->storage->data;
-    const char *in = src->storage->data;
-    for (int64_t n = rh_tensor_numel(dst); n > 0; n--) {
-        memcpy(out + (size_t)to.at * size, in + (size_t)from.at * size, size);
-        cursor_next(&to);
-        cursor_next(&from);
-    }
-}
-
-void rh_tensor_copy_data(rh_tensor *dst, const rh_tensor *src) {
-    size_t size = rh_dtype_size(dst->dtype);
-    if (rh_tensor_is_contiguous(dst) && rh_tensor_is_contiguous(src))
-        memmove((char *)dst->storage->data + (size_t)dst->offset * size,
-                (const char *)src->storage->data + (size_t)src->offset * size,
-                (size_t)rh_tensor_numel(dst) * size);
-    else
-        copy_strided(dst, src);
-}
-
 float *rh_f32(const rh_tensor *t) { return (float *)t->storage->data + t->offset; }
 int64_t *rh_i64(const rh_tensor *t) { return (int64_t *)t->storage->data + t->offset; }
 uint8_t *rh_bool(const rh_tensor *t) { return (uint8_t *)t->storage->data + t->offset; }

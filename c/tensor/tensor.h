@@ -60,6 +60,8 @@ bool rh_tensor_same_shape(const rh_tensor *a, const rh_tensor *b);
 /* Both views, of any strides, hold the same number of elements and one dtype: copies src to dst in
  * row-major order of each. Does not touch dst's version. */
 void rh_tensor_copy_data(rh_tensor *dst, const rh_tensor *src);
+/* The same for f32, dst += src; no element of dst may be shown twice. */
+void rh_tensor_add_data(rh_tensor *dst, const rh_tensor *src);
 
 /* First element of the view. The caller knows the dtype. */
 float *rh_f32(const rh_tensor *t);
