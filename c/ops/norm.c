@@ -179,10 +179,10 @@ static rh_status norm_backward(rh_back *back) {
 }
 
 static const char *const layer_norm_samples[] = {
-    "f[2,3,5] f[5] f[5]", "f[3,5] - -", "f[3,5] f[5] -", "f[5] f[5] f[5]; {eps = 1e-2}", "f[3,1] f[1] f[1]",
+    "f[2,3,12] f[12] f[12]", "f[3,12] - -", "f[3,12] f[12] -", "f[5] f[5] f[5]; {eps = 1e-2}", "f[3,1] f[1] f[1]",
     "f[0,5] f[5] f[5]", NULL};
 static const char *const rms_norm_samples[] = {
-    "f[2,3,5] f[5]", "f[3,5] -", "f[5] f[5]; {eps = 1e-2}", "f[3,1] f[1]; {eps = 1}", "f[0,5] f[5]", NULL};
+    "f[2,3,12] f[12]", "f[3,12] -", "f[5] f[5]; {eps = 1e-2}", "f[3,1] f[1]; {eps = 1}", "f[0,5] f[5]", NULL};
 
 const rh_row rh_rows_norm[] = {
     /* y = (x - mean) / sqrt(variance + eps) * weight + bias, over the last dimension */
