@@ -131,10 +131,27 @@ static void dot_rows(const float *a, int64_t a_stride, const float *b, int64_t b
     for (int64_t i = 0; i < rows; i++) out[i] = dot(a + i * a_stride, b + i * b_stride, n);
 }
 
+/* Four keys at a time, so that q is read once for them and their sums overlap. */
 static void scores(const float *q, int64_t q_stride, int64_t heads, const float *k,
                    int64_t k_stride, int64_t keys, int64_t n, float alpha, float *s,
                    int64_t s_stride) {
-    for (int64_t j = 0; j < keys; j++)
+    int64_t j = 0;
+    for (; j + 4 <= keys; j += 4) {
+        const float *a = k + j * k_stride, *b = a + k_stride, *c = b + k_stride, *d = c + k_stride;
+        for (int64_t r = 0; r < heads; r++) {
+            const float *x = q + r * q_stride;
+            float *to = s + r * s_stride + j, sa = 0, sb = 0, sc = 0, sd = 0;
+#pragma omp simd reduction(+ : sa, sb, sc, sd)
+            for (int64_t i = 0; i < n; i++) {
+                sa += x[i] * a[i];
+                sb += x[i] * b[i];
+                sc += x[i] * c[i];
+                sd += x[i] * d[i];
+            }
+            to[0] = alpha * sa, to[1] = alpha * sb, to[2] = alpha * sc, to[3] = alpha * sd;
+        }
+    }
+    for (; j < keys; j++)
         for (int64_t r = 0; r < heads; r++)
             s[r * s_stride + j] = alpha * dot(q + r * q_stride, k + j * k_stride, n);
 }
