@@ -76,17 +76,6 @@ static void push_value(lua_State *L, json_t *value, bool order) {
     }
 }
 
-void rhl_check_options(lua_State *L, int arg, const char *const *names) {
-    if (lua_isnoneornil(L, arg)) return;
-    luaL_checktype(L, arg, LUA_TTABLE);
-    for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
-        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2);
-        const char *const *known = names;
-        while (*known && strcmp(*known, key) != 0) known++;
-        if (!*known) rhl_unknown_option(L, arg, key, names);
-    }
-}
-
 /* json_decode(text, {order = false, limit = 64 MiB}) -> value | nil, message */
 static int json_decode(lua_State *L) {
     static const char *const names[] = {"order", "limit", NULL};

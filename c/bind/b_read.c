@@ -55,6 +55,7 @@ static bool among(const char *key, const char *const *names) {
 }
 
 void rhl_check_options(lua_State *L, int arg, const char *const *names) {
+    if (lua_isnoneornil(L, arg)) return;
     if (!lua_istable(L, arg)) rhl_typeerror(L, arg, "table of options");
     for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)

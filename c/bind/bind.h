@@ -137,7 +137,7 @@ int64_t rhl_read_position(lua_State *L, int index, int arg, const char *what);
 /* Sizes from a list {2, 3} or from the integers at arg .. last. Returns how many. */
 int rhl_read_shape(lua_State *L, int arg, int last, int64_t shape[RH_MAX_RANK]);
 rh_dtype rhl_read_dtype(lua_State *L, int index, int arg);
-/* Checks that the table at `arg` has no keys but these (names ends in NULL). */
+/* Checks that the table at `arg`, which may be missing, has no keys but these (names ends in NULL). */
 void rhl_check_options(lua_State *L, int arg, const char *const *names);
 /* Raises when the list at `arg` has named fields: options in the wrong table. */
 void rhl_check_plain_list(lua_State *L, int arg);
@@ -150,8 +150,5 @@ void rhl_open_safetensors(lua_State *L, rhl_state *state);
 const char *rhl_check_path(lua_State *L, int arg);
 /* After a failure: nil and the message for the world's errors, else raises. */
 int rhl_world_error(lua_State *L, rhl_state *state);
-
-/* b_json.c: raises unless the table at `arg`, which may be missing, has keys of names only. */
-void rhl_check_options(lua_State *L, int arg, const char *const *names);
 
 #endif

@@ -1,0 +1,5 @@
+std = "lua54"
+ignore = {"211/scope"} -- a <close> variable is used by being closed
+max_line_length = 140
+files["spec"] = {std = "+busted"}
+exclude_files = {"build", "lua_modules"}
