@@ -85,6 +85,7 @@ const rhl_signature *rhl_find_row(const rhl_state *state, const char *name) {
 }
 
 static const rh_row *const tables[] = {
+    rh_rows_binary, rh_rows_where,
     rh_rows_elementwise, rh_rows_compare, rh_rows_reduce, rh_rows_shape, rh_rows_index,
     rh_rows_linear, rh_rows_norm, rh_rows_rope, rh_rows_attention, rh_rows_loss,
     rh_rows_extreme, rh_rows_sort, rh_rows_softmax, rh_rows_join,

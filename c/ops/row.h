@@ -87,6 +87,7 @@ typedef struct rh_row {
 } rh_row;
 
 /* Tables of rows; each folder exports one, ending in an entry whose name is NULL. */
+extern const rh_row rh_rows_binary[], rh_rows_where[];
 extern const rh_row rh_rows_elementwise[], rh_rows_compare[], rh_rows_reduce[], rh_rows_shape[],
     rh_rows_index[], rh_rows_linear[], rh_rows_norm[], rh_rows_rope[], rh_rows_attention[],
     rh_rows_loss[], rh_rows_extreme[], rh_rows_sort[], rh_rows_softmax[], rh_rows_join[];
