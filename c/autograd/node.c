@@ -108,7 +108,7 @@ static rh_status fill_node(rh_node *node, const rh_call *call, rh_tensor **input
 /* Hangs the node on each float output. */
 static rh_status own_by_outputs(rh_node *node, rh_tensor **out) {
     for (int i = 0; i < node->n_out; i++) {
-        if (out[i]->dtype != RH_F32) continue;
+        if (out[i]->dtype != RH_F32 || (i > 0 && node->row->flags & RH_ONLY_FIRST)) continue;
         rh_autograd *meta = rh_alloc_zero(node->ctx, sizeof *meta);
         if (!meta) return RH_ENOMEM;
         *meta = (rh_autograd){

@@ -4,7 +4,7 @@
 
 static bool accepts(char type, rh_dtype dtype) {
     switch (type) {
-    case 'f': return dtype == RH_F32;
+    case 'f': case 'c': return dtype == RH_F32;
     case 'i': return dtype == RH_I64;
     case 'b': return dtype == RH_BOOL;
     case 'n': return dtype == RH_F32 || dtype == RH_I64;
@@ -14,7 +14,7 @@ static bool accepts(char type, rh_dtype dtype) {
 
 static const char *wanted_type(char type) {
     switch (type) {
-    case 'f': return "f32";
+    case 'f': case 'c': return "f32";
     case 'i': return "i64";
     case 'b': return "bool";
     default: return "f32 or i64";
@@ -23,6 +23,9 @@ static const char *wanted_type(char type) {
 
 static void check_type(rhl_arguments *a, const rhl_input *in, const rhl_handle *h, int arg) {
     if (!h->t) rhl_argerror(a->L, arg, "attempt to use a closed tensor");
+    if (in->type == 'c' && rh_requires_grad(h->t))
+        rhl_argerror(a->L, arg, lua_pushfstring(a->L, "%s: a constant wanted, this tensor requires a "
+                                                "gradient: pass its :detach()", in->name));
     if (accepts(in->type, h->t->dtype)) return;
     rhl_argerror(a->L, arg, lua_pushfstring(a->L, "%s: %s wanted, got %s", in->name,
                                             wanted_type(in->type), rh_dtype_name(h->t->dtype)));

@@ -92,6 +92,19 @@ static int tensor_numel(lua_State *L) {
     return 1;
 }
 
+/* p:name() -> its name or nil; p:name(text) names it */
+static int tensor_name(lua_State *L) {
+    rh_tensor *t = rhl_check_tensor(L, 1);
+    if (!lua_isnoneornil(L, 2)) {
+        if (rh_tensor_set_name(t, luaL_checkstring(L, 2)) != RH_OK)
+            return rhl_raise(L, rhl_state_of(L), 1);
+        lua_settop(L, 1);
+        return 1;
+    }
+    lua_pushstring(L, t->name);
+    return 1;
+}
+
 /* #x: the size of the first dimension */
 static int tensor_len(lua_State *L) {
     rh_tensor *t = rhl_check_tensor(L, 1);
@@ -135,7 +148,8 @@ static const luaL_Reg metamethods[] = {{"__gc", tensor_close}, {"__close", tenso
 
 static const luaL_Reg methods[] = {
     {"close", tensor_close}, {"shape", tensor_shape}, {"dtype", tensor_dtype},
-    {"numel", tensor_numel}, {"item", tensor_item},   {"detach", tensor_detach}, {NULL, NULL}};
+    {"numel", tensor_numel}, {"item", tensor_item},   {"detach", tensor_detach},
+    {"name", tensor_name},   {NULL, NULL}};
 
 void rhl_push_methods(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &methods_key); }
 

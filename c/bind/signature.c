@@ -17,7 +17,7 @@ static const char *take(const char *from, const char *stop, char out[RHL_NAME]) 
 /* "NAME:TYPE" with ? or * behind */
 static const char *read_input(const char *p, rhl_input *in) {
     p = take(p, ":", in->name);
-    assert(*p == ':' && strchr("fibna", p[1]));
+    assert(*p == ':' && strchr("fcibna", p[1]));
     in->type = p[1];
     p += 2;
     in->optional = *p == '?';

@@ -53,6 +53,7 @@ typedef struct rh_back {
 #define RH_STRIDED 1u /* takes inputs of any strides */
 #define RH_VIEW 2u    /* forward sets out[] itself, as views of in[0] (implies RH_STRIDED) */
 #define RH_MULTI 4u   /* may have other than one output; Lua gets them as several results */
+#define RH_ONLY_FIRST 8u /* outputs after the first have no gradient: numbers to look at */
 
 /* save: what backward reads the values of. Everything else it sees as shells, shapes without data. */
 #define RH_SAVE_IN(i) (1u << (i))
@@ -61,7 +62,8 @@ typedef struct rh_back {
 
 typedef struct rh_row {
     const char *name;
-    /* Inputs in order: "NAME:TYPE" separated by blanks. TYPE: f = f32, i = i64, b = bool, n = f32 or
+    /* Inputs in order: "NAME:TYPE" separated by blanks. TYPE: f = f32, c = f32 that gets no gradient (a
+     * tensor that requires one is refused), i = i64, b = bool, n = f32 or
      * i64, a = any; then ? = may be left out, * = a list of one or more (only input of its row,
      * which must be RH_STRIDED).
      * A Lua number is taken as a scalar tensor of the type where f or n is wanted. */
@@ -78,7 +80,7 @@ typedef struct rh_row {
     rh_status (*forward)(rh_call *call);
     rh_status (*backward)(rh_back *back); /* NULL: not differentiable */
     /* Calls to check with, ending in NULL: inputs as TYPE[sizes] in order, then "; OPTIONS" as
-     * Lua source of the options table. f[2,3] normal, f+[..] in 0.5 to 2, f=[..] distinct values at
+     * Lua source of the options table. f[2,3] normal, c[..] the same for a constant, f+[..] in 0.5 to 2, f=[..] distinct values at
      * least 0.05 apart, i<5[..] integers in 0 to 4, b[..] booleans, - left out; lists in ( ).
      * Every differentiable row has at least one with a size of 0 or 1 and one that broadcasts if it
      * can. E.g. "f[2,3] f[3]; {eps = 1e-3}". */

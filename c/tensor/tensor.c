@@ -45,6 +45,7 @@ static rh_tensor *tensor_record(rh_ctx *ctx, rh_dtype dtype, int rank, const int
     if (!t) return NULL;
     t->ctx = ctx;
     t->storage = NULL;
+    t->name = NULL;
     t->autograd = NULL;
     t->refs = 1;
     t->offset = 0;
@@ -107,6 +108,16 @@ rh_tensor *rh_tensor_contiguous(rh_tensor *t) {
     return copy;
 }
 
+rh_status rh_tensor_set_name(rh_tensor *t, const char *name) {
+    size_t bytes = strlen(name) + 1;
+    char *copy = rh_alloc(t->ctx, bytes);
+    if (!copy) return RH_ENOMEM;
+    memcpy(copy, name, bytes);
+    rh_free(t->ctx, t->name);
+    t->name = copy;
+    return RH_OK;
+}
+
 rh_tensor *rh_tensor_retain(rh_tensor *t) {
     t->refs++;
     return t;
@@ -117,6 +128,7 @@ void rh_tensor_release(rh_tensor *t) {
     rh_ctx *ctx = t->ctx;
     struct rh_autograd *meta = t->autograd;
     storage_release(t->storage);
+    rh_free(ctx, t->name);
     rh_free(ctx, t);
     if (meta) ctx->release_autograd(meta);
 }

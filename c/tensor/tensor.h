@@ -21,6 +21,7 @@ typedef struct rh_storage {
 typedef struct rh_tensor {
     rh_ctx *ctx;
     rh_storage *storage;          /* NULL: a shell that keeps only its shape (see rh_tensor_shell) */
+    char *name;                   /* owned; NULL: none. Parameters have one */
     struct rh_autograd *autograd; /* NULL: neither required nor recorded; owned */
     int64_t refs;
     int64_t offset;               /* in elements */
@@ -48,6 +49,9 @@ rh_tensor *rh_tensor_detach(const rh_tensor *t);
 rh_tensor *rh_tensor_shell(const rh_tensor *t);
 /* Returns new: t itself retained when it is contiguous, else a contiguous copy without history. */
 rh_tensor *rh_tensor_contiguous(rh_tensor *t);
+
+/* Gives t a name (copied). */
+rh_status rh_tensor_set_name(rh_tensor *t, const char *name);
 
 /* Returns t, with one reference more. */
 rh_tensor *rh_tensor_retain(rh_tensor *t);
