@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "bind/arguments.h"
+#include "loss/head.h"
+#include "loss/rows.h"
+#include "nn/rows.h"
 
 /* Tensors between the core and their handles: released if making a handle raises. */
 typedef struct guard {
@@ -89,6 +92,8 @@ static const rh_row *const tables[] = {
     rh_rows_elementwise, rh_rows_compare, rh_rows_reduce, rh_rows_shape, rh_rows_index,
     rh_rows_linear, rh_rows_norm, rh_rows_rope, rh_rows_attention, rh_rows_loss,
     rh_rows_extreme, rh_rows_sort, rh_rows_softmax, rh_rows_join,
+    rh_rows_embed_tokens, rh_rows_fused_linear, rh_rows_rotary_attention, rh_rows_gated_silu,
+    rh_rows_head, rh_rows_pairwise, rh_rows_policy, rh_rows_value, rh_rows_pool, rh_rows_kl_head,
 };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
@@ -133,6 +138,7 @@ static void push_description(lua_State *L, const rh_row *row) {
     set_flag(L, "differentiable", row->backward != NULL);
     set_flag(L, "strided", (row->flags & (RH_STRIDED | RH_VIEW)) != 0);
     set_flag(L, "view", (row->flags & RH_VIEW) != 0);
+    set_flag(L, "only_first", (row->flags & RH_ONLY_FIRST) != 0);
     set_flag(L, "multi", (row->flags & RH_MULTI) != 0);
     lua_newtable(L);
     for (int i = 0; row->samples && row->samples[i]; i++) {

@@ -56,6 +56,8 @@ void rhl_open_grad(lua_State *L, rhl_state *state);
 void rhl_open_scope(lua_State *L, rhl_state *state);
 void rhl_open_memory(lua_State *L, rhl_state *state);
 void rhl_open_optim(lua_State *L, rhl_state *state);
+void rhl_open_nn(lua_State *L, rhl_state *state);
+void rhl_open_rl(lua_State *L, rhl_state *state);
 void rhl_open_io(lua_State *L, rhl_state *state);
 void rhl_open_debug(lua_State *L, rhl_state *state);
 

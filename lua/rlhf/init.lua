@@ -5,12 +5,17 @@
 local core = require "rlhf.core"
 
 -- Names that are modules of their own.
-local modules = {gradcheck = true, optim = true, option = true, schedule = true}
+local modules = {batch = true, gradcheck = true, model = true, optim = true, option = true, schedule = true}
+
+-- Names that a module of another name has.
+local within = {load = "rlhf.folder", save = "rlhf.folder"}
 
 local function find(rlhf, name)
   local value
   if modules[name] then
     value = require("rlhf." .. name)
+  elseif within[name] then
+    value = require(within[name])[name]
   else
     value = core[name] or core.ops[name]
   end

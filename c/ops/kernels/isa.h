@@ -10,7 +10,7 @@
 #include "base/context.h"
 
 #define RH_KERNEL_FILES(F) \
-    F(elementwise) F(reduce) F(norm) F(rope) F(attention) F(loss) F(index) F(optim) F(gemm)
+    F(elementwise) F(reduce) F(norm) F(rope) F(attention) F(loss) F(index) F(optim) F(gemm) F(head)
 
 #define RH_JOIN_(a, b, c) a##b##_##c
 #define RH_JOIN(a, b, c) RH_JOIN_(a, b, c)

@@ -1,0 +1,212 @@
+--- Language models: one generic decoder, described by settings, with the names of a model folder.
+-- @module rlhf.model
+local core = require "rlhf.core"
+local option = require "rlhf.option"
+local batch = require "rlhf.batch"
+local ops = core.ops
+
+local M = {}
+local Model = {}
+Model.__index = Model
+Model.__name = "rlhf.model"
+
+M.architectures = {gpt2 = require "rlhf.arch.gpt2", llama = require "rlhf.arch.llama"}
+
+-- The name in a model folder of a parameter's plain name.
+local function folder_name(arch, plain)
+  local layer, role = plain:match "^layers%.(%d+)%.(.+)$"
+  if layer then return arch.prefix .. arch.names[role]:format(math.tointeger(layer)) end
+  if plain == "head.weight" then return "lm_head.weight" end
+  return arch.prefix .. arch.names[plain]
+end
+
+local function frequencies(settings)
+  if settings.position ~= "rotary" then return nil end
+  local rope = settings.rope
+  return ops.rope_frequencies {
+    head_dim = settings.head_dim, rope_theta = rope.rope_theta, rope_type = rope.rope_type, factor = rope.factor,
+    low_freq_factor = rope.low_freq_factor, high_freq_factor = rope.high_freq_factor,
+    original_max_position_embeddings = rope.original_max_position_embeddings,
+  }
+end
+
+--- A model from settings, its weights not set. Used by rlhf.model, rlhf.load and clone.
+-- @return model, or nil and what is wrong with the settings
+function M.new(arch, settings, config)
+  local decoder, message = core.decoder(settings, frequencies(settings))
+  if not decoder then return nil, message end
+  local self = setmetatable({arch = arch, settings = settings, config = config, decoder = decoder, list = {}}, Model)
+  for i, parameter in ipairs(decoder:parameters()) do
+    parameter.tensor:name(folder_name(arch, parameter.name))
+    self.list[i] = parameter.tensor
+  end
+  return self
+end
+
+-- A batch from a batch, one list of ids, or a list of them; second: it was one list.
+local function batch_of(input, what)
+  if batch.is(input) then return input end
+  if type(input) ~= "table" then error(what .. ": ids, a list of them or a batch wanted, got " .. type(input), 3) end
+  local one = type(input[1]) == "number"
+  return batch.sequences(one and {input} or input), one
+end
+
+function Model:forward(b, blocks, final)
+  return self.decoder:forward(b.ids, b.positions, b.segments, blocks or self.settings.layers, final ~= false)
+end
+
+-- Parts of x [N, ...] along its first dimension, of the given lengths.
+local function parts(x, lengths)
+  local out, at = {}, 1
+  for i, n in ipairs(lengths) do
+    out[i] = x:slice(1, at, at + n - 1)
+    at = at + n
+  end
+  return out
+end
+
+local function segment_lengths(b)
+  local lengths = {}
+  for i, segment in ipairs(b.segments:totable()) do lengths[i] = segment[2] end
+  return lengths
+end
+
+local function keep(scope, list)
+  for _, t in ipairs(list) do scope:keep(t) end
+  return list
+end
+
+function Model:head()
+  return self.decoder:head() or error("this model has no output head: it is the trunk of a reward model", 3)
+end
+
+--- The last hidden states, after the final norm; or those of a layer.
+-- @param input ids, a list of id lists, or a batch
+-- @tparam[opt] table options `layer`: -1 (after the final norm), 0 (the embeddings), n (after block n)
+-- @return tensor [T, dim] for one sequence, else a list of them, one for each segment
+function Model:hidden(input, options)
+  local layer = option.check(options, {layer = -1}, "model:hidden", 2).layer
+  if math.type(layer) ~= "integer" or layer < -1 or layer > self.settings.layers then
+    error(("model:hidden: layer: -1 to %d wanted, got %s"):format(self.settings.layers, tostring(layer)), 2)
+  end
+  local b, one = batch_of(input, "model:hidden")
+  local scope <close> = core.scope()
+  local x = self:forward(b, layer >= 0 and layer or nil, layer == -1)
+  local list = keep(scope, parts(x, segment_lengths(b)))
+  return one and list[1] or list
+end
+
+--- Logits of the token behind each token.
+-- @param input ids, a list of id lists, or a batch
+-- @return tensor [T, vocab] for one sequence, else a list of them, one for each segment
+function Model:logits(input)
+  local b, one = batch_of(input, "model:logits")
+  local scope <close> = core.scope()
+  local list = keep(scope, parts(ops.fused_linear(self:forward(b), self:head()), segment_lengths(b)))
+  return one and list[1] or list
+end
+
+--- log p(token t+1 | tokens to t), differentiable; the logits of a batch are never held.
+-- @param input ids, a list of id lists, or a batch (for trees: one result for each response)
+-- @tparam[opt] table options `temperature` = 1, `entropy` = false
+-- @return tensor [T-1] for one sequence, else a list of them; with `entropy` the same of entropies behind it
+function Model:logprobs(input, options)
+  options = option.check(options, {temperature = 1, entropy = false}, "model:logprobs", 2)
+  local b, one = batch_of(input, "model:logprobs")
+  local scope <close> = core.scope()
+  local logp, entropy = ops.logprob_head(self:forward(b), self:head(), b.rows, b.targets, {scale = 1 / options.temperature})
+  local list = keep(scope, parts(logp, b.counts))
+  local entropies = options.entropy and keep(scope, parts(entropy, b.counts)) or nil
+  if one then return list[1], entropies and entropies[1] end
+  return list, entropies
+end
+
+--- Cross-entropy over a batch's trained tokens, divided by their number or by `divide`.
+-- @tparam batch b
+-- @tparam[opt] table options `divide`: the tokens of the whole step, when a step is several batches
+-- @return loss (a scalar tensor), -log p of each trained token [M], and whether each was the likeliest [M]
+function Model:loss(b, options)
+  local divide = option.check(options, {divide = option.optional}, "model:loss", 2).divide
+  if not batch.is(b) then error("model:loss: a batch wanted, got " .. type(b), 2) end
+  local scope <close> = core.scope()
+  local loss, nll, hit = ops.cross_entropy_head(self:forward(b), self:head(), b.rows, b.targets,
+                                                {divide = divide or math.max(1, b.trained)})
+  return scope:keep(loss, nll, hit)
+end
+
+--- The parameters: leaves, each with its name in a model folder (`p:name()`).
+-- @treturn table list of tensors
+function Model:parameters()
+  return table.move(self.list, 1, #self.list, 1, {})
+end
+
+--- How many numbers the parameters have.
+function Model:count()
+  local n = 0
+  for _, p in ipairs(self.list) do n = n + p:numel() end
+  return n
+end
+
+--- A copy with weights of its own, which require gradients.
+function Model:clone()
+  local copy = assert(M.new(self.arch, self.settings, self.config))
+  core.no_grad(function()
+    for i, p in ipairs(self.list) do copy.list[i]:copy_(p) end
+  end)
+  return copy
+end
+
+--- Makes the weights constants: nothing computed from them is recorded. Returns the model.
+function Model:freeze()
+  for _, p in ipairs(self.list) do p:requires_grad(false) end
+  return self
+end
+
+function Model:__tostring()
+  local s = self.settings
+  return ("%s: %d parameters; %d layers, dim %d, %d heads (%d for keys), hidden %d, vocab %d, context %d"):format(
+    self.arch.model_type, self:count(), s.layers, s.dim, s.heads, s.kv_heads, s.hidden, s.vocab, s.context)
+end
+
+local wanted = {"layers", "dim", "heads", "vocab", "context"}
+local own = {arch = "llama", layers = option.optional, dim = option.optional, heads = option.optional,
+             kv_heads = option.optional, head_dim = option.optional, hidden = option.optional, vocab = option.optional,
+             context = option.optional, tied = option.optional, seed = 0, deviation = 0.02}
+
+local function settings_from(options, arch)
+  local s = {head = true}
+  for key, value in pairs(arch.defaults) do s[key] = value end
+  for _, key in ipairs {"layers", "dim", "heads", "kv_heads", "head_dim", "hidden", "vocab", "context", "tied"} do
+    if options[key] ~= nil then s[key] = options[key] end
+  end
+  s.kv_heads = s.kv_heads or s.heads
+  s.head_dim = s.head_dim or s.dim % s.heads == 0 and s.dim // s.heads or nil
+  s.hidden = s.hidden or (arch.defaults.gated and (8 * s.dim // 3 + 31) // 32 * 32 or 4 * s.dim)
+  return s
+end
+
+--- A new model with random weights.
+-- @tparam table options `arch` = "llama" or "gpt2"; `layers`, `dim`, `heads`, `vocab`, `context`; `kv_heads` = heads,
+--   `head_dim` = dim / heads, `hidden` (4 dim, or 8/3 dim where gated), `tied` = true, `seed` = 0, `deviation` = 0.02
+--   (of the normal weights; projections into the residual stream have it divided by sqrt(2 layers))
+-- @treturn model
+function M.make(options)
+  options = option.check(options, own, "rlhf.model", 2)
+  local arch = M.architectures[options.arch]
+  if not arch then error(("rlhf.model: arch '%s': 'gpt2' or 'llama' wanted"):format(tostring(options.arch)), 2) end
+  for _, key in ipairs(wanted) do
+    if math.type(options[key]) ~= "integer" or options[key] < 1 then
+      error(("rlhf.model: %s: a whole number from 1 wanted, got %s"):format(key, tostring(options[key])), 2)
+    end
+  end
+  local settings = settings_from(options, arch)
+  if not settings.head_dim then
+    error(("rlhf.model: dim %d is no multiple of heads %d: give head_dim"):format(settings.dim, settings.heads), 2)
+  end
+  local model, message = M.new(arch, settings, arch.config(settings))
+  if not model then error("rlhf.model: " .. message, 2) end
+  model.decoder:init(options.seed, options.deviation)
+  return model
+end
+
+return setmetatable(M, {__call = function(_, options) return M.make(options) end})
