@@ -140,7 +140,9 @@ static rh_status check_cover(rh_ctx *ctx, int operand, const int64_t *rows, int6
 static rh_status check_rows(rh_ctx *ctx, int operand, const int64_t *rows, int64_t n,
                             int64_t tokens) {
     for (int64_t i = 0; i < n; i++) RH_TRY(check_row(ctx, operand, rows + 3 * i, i, tokens));
-    int64_t *owner = rh_alloc(ctx, (size_t)tokens * sizeof *owner);
+    size_t bytes = SIZE_MAX; /* a batch without heads may have any number of tokens */
+    rh_size_mul((size_t)tokens, sizeof(int64_t), &bytes);
+    int64_t *owner = rh_alloc(ctx, bytes);
     if (!owner) return RH_ENOMEM;
     rh_status status = check_cover(ctx, operand, rows, n, tokens, owner);
     rh_free(ctx, owner);
