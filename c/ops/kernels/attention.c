@@ -10,9 +10,6 @@ enum { LANES = 16 };
 
 static inline int64_t cut(int64_t x, int64_t n) { return x < 0 ? 0 : x > n ? n : x; }
 
-/* tanh by e^2x; the error is below 2e-7, which a softcap multiplies. */
-static inline float tanh_of(float x) { return 1.0f - 2.0f / (rh_expf(2.0f * x) + 1.0f); }
-
 static inline void clear(float *x, int64_t n) {
     for (int64_t j = 0; j < n; j++) x[j] = 0.0f;
 }
@@ -51,7 +48,7 @@ static inline float exp_sum(float *x, int64_t n, float m) {
 /* Scores as the softmax takes them. */
 static inline void cap_and_hide(float *x, int64_t n, float softcap, const float *bias) {
     if (softcap > 0.0f)
-        for (int64_t j = 0; j < n; j++) x[j] = softcap * tanh_of(x[j]);
+        for (int64_t j = 0; j < n; j++) x[j] = softcap * rh_tanhf(x[j]);
     if (bias)
         for (int64_t j = 0; j < n; j++) x[j] += bias[j];
 }
@@ -97,7 +94,7 @@ static inline void gradient_plain(float *restrict s, float *restrict dp, int64_t
 static inline void gradient_capped(float *restrict s, float *restrict dp, int64_t n, float lse,
                                    float delta, float softcap) {
     for (int64_t j = 0; j < n; j++) {
-        float h = tanh_of(s[j]);
+        float h = rh_tanhf(s[j]);
         s[j] = rh_expf(softcap * h - lse);
         dp[j] = s[j] * (dp[j] - delta) * (1.0f - h * h);
     }
