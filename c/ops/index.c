@@ -310,10 +310,10 @@ static rh_status scatter_add_backward(rh_back *b) {
     return pick(b->call, GATHER, g, rh_f32(g), rh_f32(gsrc), b->accumulate[2]);
 }
 
-static const char *const embedding_samples[] = {"f[5,4] i<5[2,6]", "f[3,2] i<3[]", "f[1,1] i<1[1]",
+static const char *const embedding_samples[] = {"f[3,2] i<3[4]", "f[5,4] i<5[2,6]", "f[3,2] i<3[]", "f[1,1] i<1[1]",
                                                 "f[2,0] i<2[3]", "f[3,2] i<3[0]", NULL};
 static const char *const select_samples[] = {
-    "f[3,5] i<3[4]", "f[2,3,4] i<3[5]; {dim = 2}", "f[2,3] i<3[0]; {dim = -1}", "f[1] i<1[2]", NULL};
+    "f[3,2] i<3[4]", "f[2,3,4] i<3[5]; {dim = 2}", "f[2,3] i<3[0]; {dim = -1}", "f[1] i<1[2]", NULL};
 static const char *const gather_samples[] = {
     "f[2,3,5] i<5[2,3,2]; {dim = -1}", "f[3,5] i<3[2,4]; {dim = 1}", "f[2,3,4] i<3[1,6,3]; {dim = 2}",
     "f[1] i<1[3]; {dim = 1}", "f[] i<1[]; {dim = 1}", "f[2,3] i<3[2,0]; {dim = 2}", NULL};

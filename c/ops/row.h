@@ -92,7 +92,8 @@ typedef struct rh_row {
 extern const rh_row rh_rows_binary[], rh_rows_where[];
 extern const rh_row rh_rows_elementwise[], rh_rows_compare[], rh_rows_reduce[], rh_rows_shape[],
     rh_rows_index[], rh_rows_linear[], rh_rows_norm[], rh_rows_rope[], rh_rows_attention[],
-    rh_rows_loss[], rh_rows_extreme[], rh_rows_sort[], rh_rows_softmax[], rh_rows_join[];
+    rh_rows_loss[];
+extern const rh_row rh_rows_extreme[], rh_rows_sort[], rh_rows_softmax[], rh_rows_join[];
 
 /* Checks, allocates outputs, runs forward; records nothing. On success out[0..call->n_out) hold new
  * tensors; `out` has room for RH_MAX_OUTPUTS. Sets call->out; call->saved is the caller's to release. */
