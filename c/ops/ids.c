@@ -24,9 +24,9 @@ rh_status rh_ids_check(rh_call *call, int i, int64_t limit) {
     if (at == n) return RH_OK;
     rh_place_text(t, at, place);
     if (limit == 0)
-        return rh_fail(call->ctx, RH_EARG, i, "%lld at %s, but there is nothing to take it from",
+        return rh_fail(call->ctx, RH_EARG, i, "id %lld at %s, but there is nothing to take it from",
                        (long long)id[at], place);
-    return rh_fail(call->ctx, RH_EARG, i, "%lld at %s: 0 to %lld wanted", (long long)id[at], place,
+    return rh_fail(call->ctx, RH_EARG, i, "id %lld at %s: 0 to %lld wanted", (long long)id[at], place,
                    (long long)limit - 1);
 }
 
