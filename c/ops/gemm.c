@@ -162,14 +162,14 @@ static void wide_panel(void *arg, int64_t begin, int64_t end, int worker) {
 }
 
 int64_t rh_sgemm_bf16_scratch(int64_t m) {
-    return rh_gemm_few_fits(true, m) && rh_gemm_few_fits(false, m)
-               ? 0 : (int64_t)rh_threads() * WIDE_K * WIDE_N;
+    bool few = rh_gemm_few_fits(true, true, m) && rh_gemm_few_fits(false, true, m);
+    return few ? 0 : (int64_t)rh_threads() * WIDE_K * WIDE_N;
 }
 
 void rh_sgemm_bf16(bool trans_b, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
                    const uint16_t *b, int64_t ldb, float beta, float *c, int64_t ldc, float *scratch) {
     if (m <= 0 || n <= 0) return;
-    if (rh_gemm_few_fits(trans_b, m)) {
+    if (rh_gemm_few_fits(trans_b, true, m)) {
         rh_gemm_few p = {m, n, k, 1.0f, beta, a, lda, 1, b, ldb, true, c, ldc, 1};
         rh_gemm_few_run(&p, trans_b);
         return;

@@ -7,12 +7,14 @@
 
 enum {
     DOTS_ROWS = 8,  /* at 8 rows as fast as OpenBLAS, below it up to 4 times faster (measured) */
-    AXPYS_ROWS = 4,
+    AXPYS_ROWS = 4, /* twice as many of either when W is bf16: the alternative is to widen it first */
     PIECE = 1 << 16, /* weights in a piece: 256 KB */
     STRIP = 1536     /* columns: narrower strips of W's rows read memory at half its speed */
 };
 
-bool rh_gemm_few_fits(bool dots, int64_t m) { return m <= (dots ? DOTS_ROWS : AXPYS_ROWS); }
+bool rh_gemm_few_fits(bool dots, bool bf16, int64_t m) {
+    return m <= (dots ? DOTS_ROWS : AXPYS_ROWS) * (bf16 ? 2 : 1);
+}
 
 /* p is filled for plain operands; turns X if need be and says whether a kernel takes it. */
 static bool plan_rows(rh_gemm_few *p, bool *dots, bool trans_x, bool trans_w) {
@@ -24,7 +26,7 @@ static bool plan_rows(rh_gemm_few *p, bool *dots, bool trans_x, bool trans_w) {
     }
     if (p->k == 1) p->x_k = 1;
     if (p->n == 1) p->c_col = 1;
-    return rh_gemm_few_fits(*dots, p->m) && (*dots ? p->x_k == 1 : p->c_col == 1);
+    return rh_gemm_few_fits(*dots, false, p->m) && (*dots ? p->x_k == 1 : p->c_col == 1);
 }
 
 bool rh_gemm_few_plan(rh_gemm_few *p, bool *dots, bool trans_a, bool trans_b, int64_t m, int64_t n,

@@ -10,8 +10,8 @@
 bool rh_gemm_few_plan(rh_gemm_few *p, bool *dots, bool trans_a, bool trans_b, int64_t m, int64_t n,
                       int64_t k, float alpha, const float *a, int64_t lda, const float *b,
                       int64_t ldb, float beta, float *c, int64_t ldc);
-/* X [m,k] W^T for W [n,k] (dots), or X W for W [k,n]: as the plan above, with W in bf16 and C plain. */
-bool rh_gemm_few_fits(bool dots, int64_t m);
+/* Are m rows few for this kernel and this storage of W? */
+bool rh_gemm_few_fits(bool dots, bool bf16, int64_t m);
 
 void rh_gemm_few_run_1(const rh_gemm_few *p, bool dots);
 /* On the thread pool, in pieces of the large side of C. */

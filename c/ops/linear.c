@@ -89,12 +89,12 @@ typedef struct sums_job {
     bool accumulate;
 } sums_job;
 
-/* A strip of columns. Sums of 32 rows are added to the total, so that rounding grows with the number
- * of blocks and not of rows. */
+/* A strip of columns. Sums of 32 rows are added to a total in double, so that rounding does not grow
+ * with the number of rows. */
 static void sum_strip(void *arg, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const sums_job *s = arg;
-    float total[64] = {0};
+    double total[64] = {0};
     int64_t n = end - begin;
     for (int64_t first = 0; first < s->rows; first += 32) {
         float block[64] = {0};
@@ -105,7 +105,7 @@ static void sum_strip(void *arg, int64_t begin, int64_t end, int worker) {
         for (int64_t j = 0; j < n; j++) total[j] += block[j];
     }
     for (int64_t j = 0; j < n; j++)
-        s->out[begin + j] = total[j] + (s->accumulate ? s->out[begin + j] : 0.0f);
+        s->out[begin + j] = (float)(total[j] + (s->accumulate ? s->out[begin + j] : 0.0));
 }
 
 void rh_column_sums(int64_t rows, int64_t cols, const float *x, int64_t ldx, float *out,

@@ -179,7 +179,7 @@ static rh_status norm_backward(rh_back *back) {
 }
 
 static const char *const layer_norm_samples[] = {
-    "f[2,3,12] f[12] f[12]", "f[3,12] - -", "f[3,12] f[12] -", "f[5] f[5] f[5]; {eps = 1e-2}", "f[3,1] f[1] f[1]",
+    "f[2,3,12] f[12] f[12]", "f[3,12] - -", "f[3,12] f[12] -", "f[5] f[5] f[5]; {eps = 1e-2}", "f[3,1] f[1] f[1]; {eps = 1}",
     "f[0,5] f[5] f[5]", NULL};
 static const char *const rms_norm_samples[] = {
     "f[2,3,12] f[12]", "f[3,12] -", "f[5] f[5]; {eps = 1e-2}", "f[3,1] f[1]; {eps = 1}", "f[0,5] f[5]", NULL};

@@ -8,7 +8,7 @@
 
 INLINE float weight(const void *w, int64_t i, bool bf16) {
     if (!bf16) return ((const float *)w)[i];
-    return rh_bits_to_f32((int32_t)((uint32_t)((const uint16_t *)w)[i] << 16));
+    return rh_bits_to_f32((uint32_t)((const uint16_t *)w)[i] << 16);
 }
 
 INLINE const void *row_of(const void *w, int64_t at, bool bf16) {

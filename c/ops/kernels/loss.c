@@ -5,11 +5,18 @@
 
 #include "ops/kernels/vecmath.h"
 
+enum { LANES = 32 };
+
+/* Lanes of their own: compilers do not take a maximum of floats apart by themselves. */
 static float max(int64_t v, const float *x) {
-    float m = -INFINITY;
-#pragma omp simd reduction(max : m)
-    for (int64_t i = 0; i < v; i++) m = x[i] > m ? x[i] : m;
-    return m;
+    float m[LANES], top = -INFINITY;
+    int64_t i = 0;
+    for (int j = 0; j < LANES; j++) m[j] = -INFINITY;
+    for (; i + LANES <= v; i += LANES)
+        for (int j = 0; j < LANES; j++) m[j] = x[i + j] > m[j] ? x[i + j] : m[j];
+    for (int j = 0; j < LANES; j++) top = m[j] > top ? m[j] : top;
+    for (; i < v; i++) top = x[i] > top ? x[i] : top;
+    return top;
 }
 
 static float exp_sum(int64_t v, const float *x, float top) {
