@@ -69,9 +69,9 @@ describe("linear", function()
     local results = {}
     for threads = 1, 2 do
       rlhf.threads(threads)
-      local x, w, b = random({530, 64}, 1):requires_grad(), random({600, 64}, 2):requires_grad(), random({600}, 3):requires_grad()
+      local x, w, b = random({300, 16}, 1):requires_grad(), random({520, 16}, 2):requires_grad(), random({520}, 3):requires_grad()
       local y = rlhf.linear(x, w, b)
-      y:backward(random({530, 600}, 4))
+      y:backward(random({300, 520}, 4))
       results[threads] = {y = values.flat(y), x = values.flat(x:grad()), w = values.flat(w:grad()), b = values.flat(b:grad())}
     end
     assert.is_nil(runs.difference(results[1], results[2], 0))
