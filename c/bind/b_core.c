@@ -123,6 +123,7 @@ int luaopen_rlhf_corelib(lua_State *L) {
     rhl_open_nn(L, state);
     rhl_open_rl(L, state);
     rhl_open_io(L, state);
+    rhl_open_text(L, state);
     rhl_open_debug(L, state);
     return 1;
 }

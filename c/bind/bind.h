@@ -59,6 +59,7 @@ void rhl_open_optim(lua_State *L, rhl_state *state);
 void rhl_open_nn(lua_State *L, rhl_state *state);
 void rhl_open_rl(lua_State *L, rhl_state *state);
 void rhl_open_io(lua_State *L, rhl_state *state);
+void rhl_open_text(lua_State *L, rhl_state *state);
 void rhl_open_debug(lua_State *L, rhl_state *state);
 
 /* b_error.c */

@@ -1,0 +1,213 @@
+/* See pattern.h. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "text/pattern.h"
+
+#include <pcre2.h>
+
+#include "base/pool.h"
+#include "text/bytes.h"
+
+enum {
+    PATTERN_MOST = 1 << 16,
+    MATCH_LIMIT = 4 << 20,  /* steps of one search from one place */
+    HEAP_LIMIT = 64 << 10,  /* KiB, without JIT */
+    STACK_FIRST = 32 << 10, /* bytes, with JIT */
+    STACK_MOST = 8 << 20
+};
+
+struct rh_pattern {
+    rh_ctx *ctx;
+    char *literal; /* NULL: a regular expression */
+    size_t length;
+    pcre2_code *code;
+    pcre2_match_data *data;
+    pcre2_match_context *match;
+    pcre2_jit_stack *stack;
+};
+
+/* ---- from Oniguruma's spelling to PCRE2's ---- */
+
+/* The other spelling of the escape \c; NULL: the same in both. \s: PCRE2 counts U+180E, too; \w: PCRE2
+ * leaves out marks and connectors; \h: a hexadecimal digit to one, a blank to the other. */
+static const char *escape_of(char c, bool in_class) {
+    switch (c) {
+    case 's': return "\\p{White_Space}";
+    case 'S': return "\\P{White_Space}";
+    case 'w':
+        return in_class ? "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}" : "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]";
+    case 'W': return in_class ? "" : "[^\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]";
+    case 'h': return in_class ? "0-9a-fA-F" : "[0-9a-fA-F]";
+    case 'H': return in_class ? "" : "[^0-9a-fA-F]";
+    }
+    return NULL;
+}
+
+static rh_status refuse(rh_ctx *ctx, const char *what) {
+    return rh_fail(ctx, RH_EDATA, RH_NO_OPERAND, "%s is not supported in a regular expression", what);
+}
+
+static rh_status put_escape(rh_ctx *ctx, rh_bytes *out, const char *p, bool in_class) {
+    const char *other = escape_of(p[1], in_class);
+    if (!other) return rh_bytes_put(ctx, out, p, 2);
+    if (!*other) return refuse(ctx, p[1] == 'W' ? "\\W inside [...]" : "\\H inside [...]");
+    return rh_bytes_put(ctx, out, other, strlen(other));
+}
+
+/* A bracket inside a class: [:name:] is the same in both, a nested class is Oniguruma's alone. */
+static rh_status put_bracket(rh_ctx *ctx, rh_bytes *out, const char *text, size_t n, size_t *i) {
+    const char *end = *i + 1 < n && text[*i + 1] == ':' ? memmem(text + *i, n - *i, ":]", 2) : NULL;
+    if (!end) return refuse(ctx, "[ inside [...]");
+    size_t length = (size_t)(end + 2 - (text + *i));
+    RH_TRY(rh_bytes_put(ctx, out, text + *i, length));
+    *i += length - 1;
+    return RH_OK;
+}
+
+static rh_status translate(rh_ctx *ctx, rh_bytes *out, const char *text, size_t n) {
+    bool in_class = false;
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] == '\\' && i + 1 < n) {
+            RH_TRY(put_escape(ctx, out, text + i++, in_class));
+            continue;
+        }
+        if (in_class && text[i] == '[') {
+            RH_TRY(put_bracket(ctx, out, text, n, &i));
+            continue;
+        }
+        if (in_class && text[i] == '&' && i + 1 < n && text[i + 1] == '&')
+            return refuse(ctx, "&& inside [...]");
+        if (text[i] == '[') in_class = true;
+        else if (text[i] == ']') in_class = false;
+        RH_TRY(rh_bytes_put(ctx, out, text + i, 1));
+    }
+    return RH_OK;
+}
+
+/* ---- compiling ---- */
+
+static void *take(size_t bytes, void *ctx) { return rh_alloc(ctx, bytes); }
+static void give(void *block, void *ctx) { rh_free(ctx, block); }
+
+/* Without JIT (a system that forbids it) PCRE2 interprets: slower, under the same limits. */
+static rh_status prepare(rh_pattern *p, pcre2_general_context *general) {
+    p->data = pcre2_match_data_create(1, general);
+    p->match = pcre2_match_context_create(general);
+    if (!p->data || !p->match) return RH_ENOMEM;
+    pcre2_set_match_limit(p->match, MATCH_LIMIT);
+    pcre2_set_heap_limit(p->match, HEAP_LIMIT);
+    if (pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE) != 0) return RH_OK;
+    p->stack = pcre2_jit_stack_create(STACK_FIRST, STACK_MOST, general);
+    if (!p->stack) return RH_ENOMEM;
+    pcre2_jit_stack_assign(p->match, NULL, p->stack);
+    return RH_OK;
+}
+
+static rh_status compile(rh_pattern *p, pcre2_general_context *general, const rh_bytes *text) {
+    int error;
+    PCRE2_SIZE at;
+    pcre2_compile_context *options = pcre2_compile_context_create(general);
+    if (!options) return RH_ENOMEM;
+    pcre2_set_newline(options, PCRE2_NEWLINE_LF);
+    /* Oniguruma's ^ and $ stand at every line */
+    p->code = pcre2_compile((PCRE2_SPTR)(text->at ? text->at : ""), text->used,
+                            PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error,
+                            &at, options);
+    pcre2_compile_context_free(options);
+    if (p->code) return prepare(p, general);
+    if (error == PCRE2_ERROR_HEAP_FAILED) return RH_ENOMEM;
+    char why[128] = "";
+    pcre2_get_error_message(error, (PCRE2_UCHAR *)why, sizeof why);
+    return rh_fail(p->ctx, RH_EDATA, RH_NO_OPERAND, "the regular expression does not compile: %s", why);
+}
+
+static rh_status make_regex(rh_pattern *p, const char *text, size_t n) {
+    rh_bytes other = {0};
+    if (n > PATTERN_MOST)
+        return rh_fail(p->ctx, RH_EDATA, RH_NO_OPERAND,
+                       "a regular expression of %zu bytes: the limit is %d", n, PATTERN_MOST);
+    rh_status status = translate(p->ctx, &other, text, n);
+    if (status == RH_OK) {
+        pcre2_general_context *general = pcre2_general_context_create(take, give, p->ctx);
+        status = general ? compile(p, general, &other) : RH_ENOMEM;
+        pcre2_general_context_free(general);
+    }
+    rh_bytes_free(p->ctx, &other);
+    return status;
+}
+
+rh_pattern *rh_pattern_regex(rh_ctx *ctx, const char *text, size_t n) {
+    rh_pattern *p = rh_alloc_zero(ctx, sizeof *p);
+    if (!p) return NULL;
+    p->ctx = ctx;
+    if (make_regex(p, text, n) == RH_OK) return p;
+    rh_pattern_free(p);
+    return NULL;
+}
+
+rh_pattern *rh_pattern_literal(rh_ctx *ctx, const char *text, size_t n) {
+    rh_pattern *p = rh_alloc_zero(ctx, sizeof *p);
+    if (!p) return NULL;
+    *p = (rh_pattern){.ctx = ctx, .literal = rh_alloc(ctx, n), .length = n};
+    if (p->literal) return memcpy(p->literal, text, n), p;
+    rh_pattern_free(p);
+    return NULL;
+}
+
+void rh_pattern_free(rh_pattern *p) {
+    if (!p) return;
+    pcre2_jit_stack_free(p->stack);
+    pcre2_match_context_free(p->match);
+    pcre2_match_data_free(p->data);
+    pcre2_code_free(p->code);
+    rh_free(p->ctx, p->literal);
+    rh_free(p->ctx, p);
+}
+
+/* ---- matching ---- */
+
+static rh_status search_regex(rh_matches *m, size_t from, size_t *begin, size_t *end, bool *found) {
+    rh_pattern *p = m->pattern;
+    int rc = pcre2_match(p->code, (PCRE2_SPTR)m->text, m->n, from, PCRE2_NO_UTF_CHECK, p->data, p->match);
+    *found = rc >= 0;
+    if (rc >= 0) {
+        const PCRE2_SIZE *ends = pcre2_get_ovector_pointer(p->data);
+        /* \K inside a look-around can put the beginning anywhere */
+        *begin = ends[0] < from ? from : ends[0];
+        *end = ends[1] < *begin ? *begin : ends[1];
+    }
+    if (rc >= 0 || rc == PCRE2_ERROR_NOMATCH) return RH_OK;
+    if (rc == PCRE2_ERROR_NOMEMORY) return RH_ENOMEM;
+    char why[128] = "";
+    pcre2_get_error_message(rc, (PCRE2_UCHAR *)why, sizeof why);
+    return rh_fail(p->ctx, RH_EDATA, RH_NO_OPERAND,
+                   "a regular expression of the tokenizer gave up at byte %zu of a text: %s", from + 1, why);
+}
+
+static rh_status search(rh_matches *m, size_t from, size_t *begin, size_t *end, bool *found) {
+    const rh_pattern *p = m->pattern;
+    if (!p->literal) return search_regex(m, from, begin, end, found);
+    const char *at = p->length ? memmem(m->text + from, m->n - from, p->literal, p->length) : NULL;
+    *found = at != NULL;
+    if (at) *begin = (size_t)(at - m->text), *end = *begin + p->length;
+    return RH_OK;
+}
+
+/* An empty match right behind the last one is none: the search goes on one character further. */
+rh_status rh_matches_next(rh_matches *m, bool *found) {
+    size_t begin = 0, end = 0;
+    for (;;) {
+        *found = false;
+        if (m->from > m->n) return RH_OK;
+        RH_TRY(search(m, m->from, &begin, &end, found));
+        if (!*found) return RH_OK;
+        if (begin != end || !m->any || end != m->end) break;
+        m->from += m->from < m->n ? rh_utf8_length_of((unsigned char)m->text[m->from]) : 1;
+    }
+    m->begin = begin;
+    m->end = m->from = end;
+    m->any = true;
+    return RH_OK;
+}
