@@ -1,5 +1,5 @@
-/* Tokenizers as Lua sees them: core.tokenizer(text of a tokenizer.json) makes one, lua/rlhf/tokenizer.lua
- * gives it files and special tokens. Ids count from 0. Results are written into boxes that Lua owns, so
+/* Tokenizers as Lua sees them: core.tokenizer_read(text of a tokenizer.json) makes one,
+ * lua/rlhf/tokenizer.lua gives it files and special tokens. Ids count from 0. Results are written into boxes that Lua owns, so
  * that an error while they become Lua values loses nothing. */
 #include "bind/bind.h"
 #include "io/json.h"
@@ -77,6 +77,14 @@ static result_box *push_result(lua_State *L, rhl_state *state) {
     return r;
 }
 
+/* Raises the context's error at the line that called rlhf.tokenizer's method. */
+static int raise_to_user(lua_State *L, rhl_state *state) {
+    luaL_where(L, 2);
+    lua_pushstring(L, state->ctx->error.text);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
 /* ---- the tokenizer ---- */
 
 static rh_tokenizer *check_tokenizer(lua_State *L) {
@@ -88,7 +96,7 @@ static rh_status read_text(rh_ctx *ctx, const char *text, size_t n, json_t **tre
     return rh_tokenizer_read(ctx, *tree, out);
 }
 
-/* core.tokenizer(text of a tokenizer.json) -> tokenizer | nil, message */
+/* core.tokenizer_read(text of a tokenizer.json) -> tokenizer | nil, message */
 static int tokenizer_new(lua_State *L) {
     rhl_state *state = rhl_state_of(L);
     size_t n;
@@ -120,7 +128,7 @@ static int tokenizer_encode(lua_State *L) {
         r->ids.used = 0;
         status = rh_tokenizer_encode(t, text, n, lua_toboolean(L, 3), &r->ids);
     }
-    if (status != RH_OK) return rhl_raise_at(L, state, 0);
+    if (status != RH_OK) return raise_to_user(L, state);
     lua_createtable(L, r->ids.used < INT32_MAX ? (int)r->ids.used : 0, 0);
     for (size_t i = 0; i < r->ids.used; i++) {
         lua_pushinteger(L, r->ids.at[i]);
@@ -130,20 +138,20 @@ static int tokenizer_encode(lua_State *L) {
     return 1;
 }
 
-/* The id at list[i]; raises unless it is a count. */
-static uint64_t check_id(lua_State *L, int index, lua_Integer i) {
-    int whole;
-    lua_Integer id = lua_tointegerx(L, index, &whole);
-    if (!whole || id < 0 || lua_type(L, index) != LUA_TNUMBER)
-        luaL_error(L, "decode: id %I of the list is %s, an integer of 0 or more wanted", i,
-                   luaL_tolstring(L, index, NULL));
-    return (uint64_t)id;
+/* The id at list[i] on top of the stack; raises unless it is a count. */
+static uint64_t check_id(lua_State *L, rhl_state *state, lua_Integer i) {
+    lua_Integer id = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : -1;
+    if (id >= 0) return (uint64_t)id;
+    rh_fail(state->ctx, RH_EARG, RH_NO_OPERAND,
+            "tokenizer:decode: id %lld of the list is %s, an integer of 0 or more wanted", (long long)i,
+            luaL_tolstring(L, -1, NULL));
+    return (uint64_t)raise_to_user(L, state);
 }
 
-static rh_status feed_list(lua_State *L, rh_stream *s, lua_Integer n, rh_bytes *out) {
+static rh_status feed_list(lua_State *L, rhl_state *state, rh_stream *s, lua_Integer n, rh_bytes *out) {
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, 2, i);
-        uint64_t id = check_id(L, -1, i);
+        uint64_t id = check_id(L, state, i);
         lua_pop(L, 1);
         RH_TRY(rh_stream_feed(s, id, out));
     }
@@ -169,8 +177,8 @@ static int tokenizer_decode(lua_State *L) {
     luaL_checktype(L, 2, LUA_TTABLE);
     stream_box *b = push_stream(L, state, lua_toboolean(L, 3));
     result_box *r = push_result(L, state);
-    if (feed_list(L, &b->stream, (lua_Integer)lua_rawlen(L, 2), &r->bytes) != RH_OK)
-        return rhl_raise_at(L, state, 0);
+    if (feed_list(L, state, &b->stream, (lua_Integer)lua_rawlen(L, 2), &r->bytes) != RH_OK)
+        return raise_to_user(L, state);
     lua_pushlstring(L, r->bytes.at ? r->bytes.at : "", r->bytes.used);
     free_result(r);
     rh_stream_close(state->ctx, &b->stream);
@@ -324,5 +332,5 @@ void rhl_open_text(lua_State *L, rhl_state *state) {
     make_class(L, state, TREE, tree_gc, none);
     make_class(L, state, RESULT, result_gc, none);
     rhl_pushfunction(L, state, tokenizer_new);
-    lua_setfield(L, -2, "tokenizer");
+    lua_setfield(L, -2, "tokenizer_read");
 }
