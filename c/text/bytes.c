@@ -91,7 +91,7 @@ rh_utf8_kind rh_utf8_scan(const char *text, size_t n, size_t *length) {
     return RH_UTF8_WHOLE;
 }
 
-size_t rh_utf8_check(const char *text, size_t n) {
+size_t rh_utf8_valid(const char *text, size_t n) {
     size_t i = 0, length;
     for (uint64_t w; i < n; i += length) {
         for (; n - i >= 8; i += 8) {
@@ -105,7 +105,7 @@ size_t rh_utf8_check(const char *text, size_t n) {
 
 rh_status rh_utf8_repair(rh_ctx *ctx, rh_bytes *out, const char *text, size_t n) {
     for (size_t i = 0, length; i < n; i += length) {
-        size_t good = rh_utf8_check(text + i, n - i);
+        size_t good = rh_utf8_valid(text + i, n - i);
         RH_TRY(rh_bytes_put(ctx, out, text + i, good));
         i += good;
         length = 0;

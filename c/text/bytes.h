@@ -41,7 +41,7 @@ typedef enum rh_utf8_kind {
 /* What stands at text, which has n > 0 bytes, and how many of them it takes. */
 rh_utf8_kind rh_utf8_scan(const char *text, size_t n, size_t *length);
 /* The index of the first byte that is not UTF-8; n when all are. */
-size_t rh_utf8_check(const char *text, size_t n);
+size_t rh_utf8_valid(const char *text, size_t n);
 /* Appends text with U+FFFD for each piece that is no character. */
 rh_status rh_utf8_repair(rh_ctx *ctx, rh_bytes *out, const char *text, size_t n);
 

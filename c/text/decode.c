@@ -111,7 +111,7 @@ static rh_status give_run(rh_ctx *ctx, rh_decoding *d, size_t i) {
     size_t n = s->held.used;
     if (n == 0) return RH_OK;
     s->held.used = 0;
-    if (rh_utf8_check(s->held.at, n) == n) return push(ctx, d, i + 1, s->held.at, n);
+    if (rh_utf8_valid(s->held.at, n) == n) return push(ctx, d, i + 1, s->held.at, n);
     for (; n > 0; n--) RH_TRY(push(ctx, d, i + 1, RH_UTF8_REPLACEMENT, 3));
     return RH_OK;
 }

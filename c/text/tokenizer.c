@@ -62,7 +62,7 @@ static rh_status on_raw(void *arg, const char *text, size_t n, const rh_added_to
 /* Text that is not UTF-8 is repaired first. */
 static rh_status walk_text(walk *w, const char *text, size_t n) {
     rh_tokenizer *t = w->t;
-    if (rh_utf8_check(text, n) != n) {
+    if (rh_utf8_valid(text, n) != n) {
         t->repaired.used = 0;
         RH_TRY(rh_utf8_repair(t->ctx, &t->repaired, text, n));
         text = t->repaired.at;
