@@ -1,3 +1,6 @@
+/* Walks and sums of broadcast.h. A sum is cut in one of two ways, by shape alone: blocks of terms with
+ * sums of their own where destinations are few, ranges of one dimension that no two pieces share where
+ * they are many. Either way a destination's terms are added in memory order, then by block. */
 #include "ops/broadcast.h"
 
 #include <string.h>

@@ -253,7 +253,8 @@ local function run_child(isa)
   local f = assert(io.open(code, "w"))
   f:write(CHILD)
   f:close()
-  local pipe = assert(io.popen(("RLHF_ISA=%s LUA_PATH='%s' LUA_CPATH='%s' lua5.4 %s"):format(isa, package.path, package.cpath, code)))
+  local pipe = assert(io.popen(("RLHF_ISA=%s LUA_PATH='%s' LUA_CPATH='%s' %s %s"):format(isa, package.path,
+    package.cpath, os.getenv "LUA" or "lua5.4", code)))
   local lines = {}
   for name, i, v in pipe:read "a":gmatch "(%S+)\t(%S+)\t(%S+)\n" do lines[name .. i] = tonumber(v) or v end
   pipe:close()

@@ -81,7 +81,7 @@ UNARY(square, x * x, 2.0f * g * v)
 UNARY(erf, rh_erff(x), g * (1.12837917f * rh_expf(-v * v)))
 UNARY(gelu, gelu(x), g * gelu_slope(v))
 UNARY(gelu_tanh, gelu_tanh(x), g * gelu_tanh_slope(v))
-UNARY(clamp, clamp(x, p[0], p[1]), (v >= p[0]) & (v <= p[1]) ? g : 0.0f)
+UNARY(clamp, clamp(x, p[0], p[1]), ((v >= p[0]) & (v <= p[1])) ? g : 0.0f)
 
 /* x^p[0], gradient by x: g p[0] x^(p[0] - 1), none for exponent 0 */
 static void pow_all(float *restrict y, const float *restrict x, int64_t n, const float *p) {
