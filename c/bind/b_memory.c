@@ -8,6 +8,7 @@
 #include "base/parallel.h"
 #include "base/pool.h"
 #include "bind/bind.h"
+#include "ops/gemm.h"
 
 static const size_t least_limit = (size_t)64 << 20, lump = (size_t)4 << 20;
 
@@ -92,8 +93,10 @@ static int read_threads(lua_State *L) {
 /* rlhf.threads(), rlhf.threads(n) -> threads in use */
 static int threads(lua_State *L) {
     rhl_state *state = rhl_state_of(L);
-    if (!lua_isnoneornil(L, 1) && rh_threads_set(state->ctx, read_threads(L)) != RH_OK)
-        return rhl_raise_at(L, state, 0);
+    if (!lua_isnoneornil(L, 1)) {
+        if (rh_threads_set(state->ctx, read_threads(L)) != RH_OK) return rhl_raise_at(L, state, 0);
+        rh_gemm_warm_up();
+    }
     lua_pushinteger(L, rh_threads());
     return 1;
 }

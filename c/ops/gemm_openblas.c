@@ -58,13 +58,17 @@ void rh_sgemm_1(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, flo
                 (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
 }
 
-/* Above the sizes for which some cores have kernels that do without a buffer. */
-enum { WARM_M = 64, WARM_K = 512, WARM_WAIT_MS = 20 };
+enum {
+    WARM_M = 64, WARM_K = 512, /* above the sizes for which some cores have kernels without a buffer */
+    WARM_TIMES = 3,
+    WARM_MS = 100
+};
 
 typedef struct warm_up {
-    atomic_int arrived;
-    atomic_bool late;
-    int pieces;
+    atomic_int inside; /* threads that are in a product */
+    atomic_int together; /* how often all were */
+    int threads;
+    int64_t deadline;
 } warm_up;
 
 static int64_t milliseconds(void) {
@@ -73,23 +77,24 @@ static int64_t milliseconds(void) {
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* The library hands a buffer to each call that is under way, so the calls must overlap: all wait for
- * all, but not for long, since a thread may serve two pieces. */
+/* The library maps a buffer for each call that is under way, so the calls must overlap. Meeting before
+ * the call does not do: on a busy machine two threads take turns on one processor, and each call ends
+ * within its turn. So each goes on until all have been seen inside, or it is time. */
 static void warm_piece(void *arg, int64_t index, int worker) {
     (void)index, (void)worker;
     warm_up *w = arg;
     float zeros[WARM_M * WARM_K] = {0}, c[WARM_M * WARM_M];
-    int64_t start = milliseconds();
-    atomic_fetch_add(&w->arrived, 1);
-    while (atomic_load(&w->arrived) < w->pieces && !atomic_load(&w->late))
-        if (milliseconds() - start > WARM_WAIT_MS) atomic_store(&w->late, true);
-    rh_sgemm_1(false, false, WARM_M, WARM_M, WARM_K, 1, zeros, WARM_K, zeros, WARM_M, 0, c, WARM_M);
+    do {
+        if (atomic_fetch_add(&w->inside, 1) + 1 == w->threads) atomic_fetch_add(&w->together, 1);
+        rh_sgemm_1(false, false, WARM_M, WARM_M, WARM_K, 1, zeros, WARM_K, zeros, WARM_M, 0, c, WARM_M);
+        atomic_fetch_sub(&w->inside, 1);
+    } while (atomic_load(&w->together) < WARM_TIMES && milliseconds() < w->deadline);
 }
 
 void rh_gemm_warm_up(void) {
     openblas_set_num_threads(1);
-    warm_up w = {.pieces = rh_threads()};
-    rh_parallel(w.pieces, warm_piece, &w);
+    warm_up w = {.threads = rh_threads(), .deadline = milliseconds() + WARM_MS};
+    rh_parallel(w.threads, warm_piece, &w);
 }
 
 const char *rh_gemm_core(void) { return openblas_get_corename(); }

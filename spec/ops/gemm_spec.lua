@@ -1,5 +1,6 @@
 -- Products of plain memory, reached through rlhf.matmul: every size at which another kernel, panel or
 -- library call takes over, against sums in double.
+local child = require "support.child"
 local rlhf = require "rlhf"
 local runs = require "support.runs"
 local values = require "support.values"
@@ -77,6 +78,23 @@ describe("gemm", function()
       end
       assert.is_nil(runs.difference(results[1], results[2], 0))
     end
+  end)
+
+  -- OpenBLAS spins for ever when it cannot map a buffer; so all are mapped when the library is loaded.
+  it("needs no memory of the system after loading, with as many threads as there are", function()
+    local output, code = child.run([[
+      local rlhf = require "rlhf"
+      rlhf.threads(2)
+      local x = rlhf.randn({1024, 1024}, {seed = 1})
+      rlhf.zeros{1024, 1024}:close()
+      local id = io.open("/proc/self/stat"):read("n")
+      local kilobytes = tonumber(io.open("/proc/self/status"):read("a"):match "VmSize:%s*(%d+)")
+      if not os.execute(("prlimit --pid %d --as=%d"):format(id, (kilobytes + 20000) * 1024)) then
+        print "no prlimit"
+      end
+      print(x:matmul(x):shape()[1])
+    ]], {seconds = 20})
+    assert.same({0, "1024"}, {code, output:match "(%d+)%s*$"})
   end)
 
   it("names the core it runs on", function() assert.is_truthy(#rlhf.info().blas_core > 0) end)
