@@ -93,24 +93,13 @@ static void squares_back(int64_t n, const float *a, const float *b, float scale,
     for (int64_t i = 0; i < n; i++) da[i] = (accumulate ? da[i] : 0.0f) + s * (a[i] - b[i]);
 }
 
-/* log(1 + e) for e in [0,1]: 2 artanh(e / (2 + e)), whose series ends soon below 1/3 */
-static inline float log1p_unit(float e) {
-    float s = e / (2.0f + e), q = s * s;
-    float p = 1.0f / 13;
-    p = p * q + 1.0f / 11;
-    p = p * q + 1.0f / 9;
-    p = p * q + 1.0f / 7;
-    p = p * q + 1.0f / 5;
-    p = p * q + 1.0f / 3;
-    return 2.0f * (s + s * (q * p));
-}
-
+/* softplus(x) - x t, with the large parts taken from each other before the small one is added */
 static double bce(int64_t n, const float *x, const float *t) {
     double s = 0;
 #pragma omp simd reduction(+ : s)
     for (int64_t i = 0; i < n; i++) {
         float top = x[i] > 0.0f ? x[i] : 0.0f;
-        s += (double)(top - x[i] * t[i] + log1p_unit(rh_expf(-fabsf(x[i]))));
+        s += (double)(top - x[i] * t[i] + rh_softplusf(-fabsf(x[i])));
     }
     return s;
 }
@@ -118,7 +107,7 @@ static double bce(int64_t n, const float *x, const float *t) {
 static void bce_back(int64_t n, const float *x, const float *t, float scale, float *dx, bool accumulate) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        dx[i] = (accumulate ? dx[i] : 0.0f) + scale * (1.0f / (1.0f + rh_expf(-x[i])) - t[i]);
+        dx[i] = (accumulate ? dx[i] : 0.0f) + scale * (rh_sigmoidf(x[i]) - t[i]);
 }
 
 static void bce_back_target(int64_t n, const float *x, float scale, float *dt, bool accumulate) {
