@@ -14,13 +14,12 @@ end
 local function best(f)
   local fastest = math.huge
   for _ = 1, 3 do
-    local calls, started, elapsed = 0, now(), nil
+    local calls, started = 0, now()
     repeat
       f()
       calls = calls + 1
-      elapsed = now() - started
-    until elapsed >= 0.3
-    fastest = math.min(fastest, elapsed / calls)
+    until now() - started >= 0.3
+    fastest = math.min(fastest, (now() - started) / calls)
   end
   return fastest
 end
@@ -42,7 +41,9 @@ end
 collectgarbage "generational"
 local info = rlhf.info()
 local words = {}
-for key, value in pairs(info) do words[#words + 1] = key .. "=" .. tostring(value) end
+for key, value in pairs(info) do
+  words[#words + 1] = key .. "=" .. (type(value) == "table" and table.concat(value, ",") or tostring(value))
+end
 table.sort(words)
 print(table.concat(words, " "))
 

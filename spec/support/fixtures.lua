@@ -41,7 +41,10 @@ end
 --- The rlhf tensor of a fixture's {"dtype", "shape", "data"}; a bare number is a scalar.
 function M.tensor(t)
   if type(t) == "number" then return values.tensor({t}, {}, "f32") end
-  return values.tensor(t.data, t.shape, t.dtype)
+  if t.dtype ~= "bool" then return values.tensor(t.data, t.shape, t.dtype) end
+  local data = {}
+  for i, v in ipairs(t.data) do data[i] = v == true or v == 1 end
+  return values.tensor(data, t.shape, "bool")
 end
 
 local function list_of(x)

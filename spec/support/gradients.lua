@@ -9,11 +9,11 @@ local M = {tolerance = 2e-3}
 
 local STEP = 0x1p-6
 
--- One list of upstream gradients for each f32 output; none for others.
-local function upstream_for(results, random)
+-- One list of upstream gradients for each output that has a gradient.
+local function upstream_for(row, results, random)
   local seeds = {}
   for k, out in ipairs(results) do
-    if out:dtype() == "f32" then
+    if out:dtype() == "f32" and (k == 1 or not row.only_first) then
       local data = {}
       for i = 1, values.count(out:shape()) do data[i] = values.f32((random() < 0.5 and -1 or 1) * (0.5 + random())) end
       seeds[k] = data
@@ -66,12 +66,12 @@ function M.backward(row, sample, how, seeds)
   local args, gradient = samples.tensors(sample, {strided = how.strided, grad = how.grad or true})
   for _ = 1, how.twice and 2 or 1 do
     local results = samples.call(row, sample, args)
-    seeds = seeds or upstream_for(results, samples.generator(sample.text .. " upstream"))
+    seeds = seeds or upstream_for(row, results, samples.generator(sample.text .. " upstream"))
     go_back(results, seeds)
   end
   local grads = {}
   for i, input in ipairs(sample.inputs) do
-    if input.dtype == "f32" then grads[i] = gradient(i) end
+    if input.graded then grads[i] = gradient(i) end
   end
   return grads, seeds
 end
@@ -111,7 +111,7 @@ end
 --- What is wrong with a row's gradient on a sample, each input by itself; nil when nothing is.
 function M.check(row, sample, how)
   for i, input in ipairs(sample.inputs) do
-    local wrong = input.dtype == "f32" and #input.data > 0 and check_input(row, sample, how or {}, i)
+    local wrong = input.graded and #input.data > 0 and check_input(row, sample, how or {}, i)
     if wrong then return wrong end
   end
 end

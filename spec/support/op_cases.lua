@@ -77,7 +77,7 @@ function ADAPT.kl_div(_, x) return rlhf.kl_div(x.logp, x.logq) end -- its attrs 
 function ADAPT.reused_twice(_, x) return x.x * x.x:sum{dim = -1, keepdim = true} + x.x:exp() * x.x end
 
 function ADAPT.two_layers(_, x)
-  return (x.x:layer_norm():matmul(x.w1) + x.b1):tanh():matmul(x.w2):softmax()
+  return (x.x:layer_norm():matmul(x.w1) + x.b1):tanh():softmax():matmul(x.w2)
 end
 
 local function sorted_keys(t)

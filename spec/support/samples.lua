@@ -63,18 +63,19 @@ function fill.b(n, random)
   return data
 end
 
-local dtypes = {f = "f32", ["f+"] = "f32", ["f="] = "f32", i = "i64", b = "bool"}
+local dtypes = {f = "f32", c = "f32", i = "i64", b = "bool"}
 
 local function read_input(text)
   if text == "-" then return {left_out = true} end
   local kind, below, sizes = text:match "^(%a[+=]?)<?(%d*)%[(.-)%]$"
-  assert(kind and dtypes[kind], "cannot read sample input " .. text)
+  local letter = kind and kind:sub(1, 1)
+  assert(dtypes[letter], "cannot read sample input " .. text)
   local shape = {}
   for size in sizes:gmatch "%d+" do shape[#shape + 1] = math.tointeger(size) end
-  return {kind = kind, dtype = dtypes[kind], shape = shape, below = tonumber(below)}
+  return {fill = fill[kind:gsub("^c", "f")], dtype = dtypes[letter], graded = letter == "f", shape = shape, below = tonumber(below)}
 end
 
---- One sample: {text=, inputs = list of {dtype=, shape=, data=, left_out=}, list = is it one list?, options=}.
+--- One sample: {text=, inputs = list of {dtype=, shape=, data=, graded = can it have a gradient?, left_out=}, list = is it one list?, options=}.
 -- `factor` multiplies every size above 1 (for calls that are worth several threads).
 function M.parse(text, factor)
   local calls, options = text:match "^(.-)%s*;%s*(.*)$"
@@ -87,7 +88,7 @@ function M.parse(text, factor)
     local input = read_input(word)
     if not input.left_out then
       for d, size in ipairs(input.shape) do input.shape[d] = size > 1 and size * (factor or 1) or size end
-      input.data = fill[input.kind](values.count(input.shape), random, input.below)
+      input.data = input.fill(values.count(input.shape), random, input.below)
     end
     sample.inputs[#sample.inputs + 1] = input
   end
@@ -155,7 +156,7 @@ function M.tensors(sample, how)
     if not input.left_out then
       local data = how.data and how.data[i] or input.data
       local leaf = how.strided and strided_leaf(input, data) or values.tensor(data, input.shape, input.dtype)
-      local wanted = input.dtype == "f32" and (how.grad == true or type(how.grad) == "table" and how.grad[i])
+      local wanted = input.graded and (how.grad == true or type(how.grad) == "table" and how.grad[i])
       if wanted then leaf:requires_grad() end
       args[i] = how.strided and strided_view(leaf, #input.shape) or leaf
       leaves[i] = leaf
