@@ -145,14 +145,14 @@ static rh_status backward(rh_back *b) {
 }
 
 static const char *const samples[] = {
-    "f[5,16] f[5,2] f[5,2]; {heads = 2, kv_heads = 1}",
+    "f[5,16] c[5,2] c[5,2]; {heads = 2, kv_heads = 1}",
     "f[4,6]; {heads = 1, kv_heads = 1}",
     "f[1,9]; {heads = 1, kv_heads = 1}",
     NULL};
 
 const rh_row rh_rows_rotary_attention[] = {
     {.name = "rotary_attention",
-     .inputs = "qkv:f cos:f? sin:f? segments:i?",
+     .inputs = "qkv:f cos:c? sin:c? segments:i?",
      .options = "i:heads i:kv_heads",
      .save = RH_SAVE_IN(COS) | RH_SAVE_IN(SIN) | RH_SAVE_IN(SEGMENTS) | RH_SAVE_OUT(0),
      .shape = shape,
