@@ -87,7 +87,7 @@ static void settle_numbers(rhl_arguments *a) {
             rhl_argerror(a->L, a->in_arg[i],
                          lua_pushfstring(a->L, "%s: integer wanted beside i64, got %s",
                                          a->sig->in[i].name,
-                                         luaL_tolstring(a->L, a->in_arg[i], NULL)));
+                                         rhl_got(a->L, a->in_arg[i])));
     }
 }
 
@@ -105,7 +105,7 @@ static void read_inputs(rhl_arguments *a) {
 static int wrong_option(rhl_arguments *a, const rhl_option *opt, const char *wanted, int index,
                         int arg) {
     return rhl_argerror(a->L, arg, lua_pushfstring(a->L, "%s: %s wanted, got %s", opt->name, wanted,
-                                                   luaL_tolstring(a->L, index, NULL)));
+                                                   rhl_got(a->L, index)));
 }
 
 static int64_t read_integer(rhl_arguments *a, const rhl_option *opt, int index, int arg) {
@@ -198,7 +198,7 @@ static void read_table(rhl_arguments *a, int arg) {
     for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
             rhl_argerror(L, arg, lua_pushfstring(L, "option names are strings, got %s",
-                                                 luaL_tolstring(L, -2, NULL)));
+                                                 rhl_got(L, -2)));
         int k = option_index(a->sig, lua_tostring(L, -2));
         if (k < 0) unknown_option(a, arg, lua_tostring(L, -2));
         read_option(a, k, lua_gettop(L), arg);

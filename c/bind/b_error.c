@@ -20,6 +20,20 @@ const char *rhl_typename(lua_State *L, int index) {
     return lua_islightuserdata(L, index) ? "light userdata" : luaL_typename(L, index);
 }
 
+const char *rhl_got(lua_State *L, int index) {
+    enum { SHOWN = 40 };
+    size_t n;
+    switch (lua_type(L, index)) {
+    case LUA_TNUMBER: case LUA_TBOOLEAN: return luaL_tolstring(L, index, NULL);
+    case LUA_TSTRING: break;
+    default: return rhl_typename(L, index);
+    }
+    const char *text = lua_tolstring(L, index, &n);
+    if (n <= SHOWN) return lua_pushfstring(L, "'%s'", text);
+    lua_pushlstring(L, text, SHOWN);
+    return lua_pushfstring(L, "'%s...'", lua_tostring(L, -1));
+}
+
 int rhl_typeerror(lua_State *L, int arg, const char *wanted) {
     return rhl_argerror(L, arg, lua_pushfstring(L, "%s expected, got %s", wanted,
                                                 rhl_typename(L, arg)));

@@ -13,7 +13,7 @@ enum { SELECT = 3 };
 static bool read_index(lua_State *L, const rh_tensor *t, int64_t *out) {
     int whole = 0;
     lua_Integer i = lua_type(L, 2) == LUA_TNUMBER ? lua_tointegerx(L, 2, &whole) : 0;
-    if (!whole) return luaL_error(L, "index %s: integer wanted", luaL_tolstring(L, 2, NULL));
+    if (!whole) return luaL_error(L, "index %s: integer wanted", rhl_got(L, 2));
     if (t->rank == 0) return luaL_error(L, "a scalar tensor has no elements to index: use :item()");
     int64_t n = t->shape[0];
     if (i == 0) return luaL_error(L, "index 0: positions count from 1 (or from the end: -1)");

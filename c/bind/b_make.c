@@ -23,7 +23,7 @@ static bool integer_option(lua_State *L, int arg, const char *name, lua_Integer 
     if (lua_type(L, -1) == LUA_TNUMBER) *out = lua_tointegerx(L, -1, &whole);
     if (!whole)
         rhl_argerror(L, arg, lua_pushfstring(L, "%s: integer wanted, got %s", name,
-                                             luaL_tolstring(L, -1, NULL)));
+                                             rhl_got(L, -1)));
     lua_pop(L, 1);
     return true;
 }

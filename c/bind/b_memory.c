@@ -53,7 +53,7 @@ static void set_limit(lua_State *L, rhl_state *state) {
     lua_Number bytes = type == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
     if (!(bytes >= 0))
         rhl_argerror(L, 1, lua_pushfstring(L, "limit: bytes wanted (math.huge: none), got %s",
-                                           luaL_tolstring(L, -1, NULL)));
+                                           rhl_got(L, -1)));
     rh_memory_set_limit(state->ctx, bytes < 0x1p63 ? (size_t)bytes : SIZE_MAX);
 }
 
@@ -86,7 +86,7 @@ static int read_threads(lua_State *L) {
     lua_Integer n = lua_type(L, 1) == LUA_TNUMBER ? lua_tointegerx(L, 1, &whole) : 0;
     if (!whole || n < 1 || n > RH_MAX_THREADS)
         rhl_argerror(L, 1, lua_pushfstring(L, "threads: an integer from 1 to %d wanted, got %s",
-                                           RH_MAX_THREADS, luaL_tolstring(L, 1, NULL)));
+                                           RH_MAX_THREADS, rhl_got(L, 1)));
     return (int)n;
 }
 

@@ -8,7 +8,7 @@ int64_t rhl_read_position(lua_State *L, int index, int arg, const char *what) {
     lua_Integer v = lua_type(L, index) == LUA_TNUMBER ? lua_tointegerx(L, index, &whole) : 0;
     if (!whole)
         rhl_argerror(L, arg, lua_pushfstring(L, "%s: integer wanted, got %s", what,
-                                             luaL_tolstring(L, index, NULL)));
+                                             rhl_got(L, index)));
     if (v == 0)
         rhl_argerror(L, arg,
                      lua_pushfstring(L, "%s counts from 1 (or from the end: -1), got 0", what));
@@ -20,7 +20,7 @@ static int64_t read_size(lua_State *L, int arg, int d) {
     lua_Integer v = lua_type(L, -1) == LUA_TNUMBER ? lua_tointegerx(L, -1, &whole) : 0;
     if (!whole || v < 0)
         rhl_argerror(L, arg, lua_pushfstring(L, "size %d: an integer from 0 wanted, got %s", d + 1,
-                                             luaL_tolstring(L, -1, NULL)));
+                                             rhl_got(L, -1)));
     return v;
 }
 
@@ -44,7 +44,7 @@ rh_dtype rhl_read_dtype(lua_State *L, int index, int arg) {
     for (int d = 0; d < RH_BF16; d++)
         if (strcmp(name, rh_dtype_name((rh_dtype)d)) == 0) return (rh_dtype)d;
     rhl_argerror(L, arg, lua_pushfstring(L, "dtype: one of 'f32', 'i64', 'bool' wanted, got %s",
-                                         luaL_tolstring(L, index, NULL)));
+                                         rhl_got(L, index)));
     return RH_F32;
 }
 
@@ -60,7 +60,7 @@ void rhl_check_options(lua_State *L, int arg, const char *const *names) {
     for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
             rhl_argerror(L, arg, lua_pushfstring(L, "option names are strings, got %s",
-                                                 luaL_tolstring(L, -2, NULL)));
+                                                 rhl_got(L, -2)));
         if (!among(lua_tostring(L, -2), names))
             rhl_unknown_option(L, arg, lua_tostring(L, -2), names);
     }

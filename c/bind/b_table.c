@@ -29,7 +29,7 @@ static const char *position(filling *f, int depth) {
 }
 
 static void wrong_value(filling *f) {
-    const char *got = luaL_tolstring(f->L, -1, NULL), *where = position(f, f->rank);
+    const char *got = rhl_got(f->L, -1), *where = position(f, f->rank);
     rhl_argerror(f->L, 1, lua_pushfstring(f->L, "element %s: %s wanted (dtype %s), got %s", where,
                                           rhl_wanted_value(f->dtype), rh_dtype_name(f->dtype), got));
 }

@@ -7,13 +7,21 @@ const char *rhl_wanted_value(rh_dtype dtype) {
     return dtype == RH_I64 ? "integer" : dtype == RH_BOOL ? "boolean" : "number";
 }
 
+/* true and false, or 1 and 0 as other programs write them */
+static bool read_bool(lua_State *L, int index, uint8_t *at) {
+    bool number = lua_type(L, index) == LUA_TNUMBER;
+    lua_Number v = number ? lua_tonumber(L, index) : lua_toboolean(L, index);
+    *at = v != 0;
+    return (number || lua_isboolean(L, index)) && (v == 0 || v == 1);
+}
+
 bool rhl_read_value(lua_State *L, int index, rh_dtype dtype, void *at) {
-    int type = lua_type(L, index), whole = 1;
-    if (type != (dtype == RH_BOOL ? LUA_TBOOLEAN : LUA_TNUMBER)) return false;
+    int whole = 1;
+    if (dtype == RH_BOOL) return read_bool(L, index, at);
+    if (lua_type(L, index) != LUA_TNUMBER) return false;
     switch (dtype) {
     case RH_F32: *(float *)at = (float)lua_tonumber(L, index); return true;
     case RH_I64: *(int64_t *)at = lua_tointegerx(L, index, &whole); return whole;
-    case RH_BOOL: *(uint8_t *)at = (uint8_t)lua_toboolean(L, index); return true;
     default: return false;
     }
 }

@@ -27,7 +27,7 @@ end
 --- Makes a tensor from values.
 -- @function tensor
 -- @tparam number|table ... nested lists of equal lengths, or numbers one by one
--- @tparam[opt] table options `dtype` = "f32", "i64" or "bool" (values are then true and false)
+-- @tparam[opt] table options `dtype` = "f32", "i64" or "bool" (values are then true and false, or 1 and 0)
 -- @treturn tensor
 -- @raise on ragged lists and wrong values, with their position
 

@@ -86,7 +86,7 @@ describe("x[i] = value", function()
     local function set(t, i, v) return function() t[i] = v end end
     assert.equal("index 3 of a tensor with 2", message(set(x, 3, 1)))
     assert.equal("index 0: positions count from 1 (or from the end: -1)", message(set(x, 0, 1)))
-    assert.equal("index name: integer wanted", message(set(x, "name", 1)))
+    assert.equal("index 'name': integer wanted", message(set(x, "name", 1)))
     assert.equal("bad argument #3 to 'newindex' (number expected, got string)", message(set(x, 1, "1")))
     assert.equal("bad argument #3 to 'newindex' (number expected, got nil)", message(set(x, 1, nil)))
     assert.equal("bad argument #3 to 'newindex' (integer expected, got number)",

@@ -54,7 +54,7 @@ describe("rlhf.memory", function()
   it("checks what it is given", function()
     assert.equal("bad argument #1 to 'memory' (unknown option 'limits' (did you mean 'limit'?))", message(rlhf.memory, {limits = 1}))
     assert.equal("bad argument #1 to 'memory' (limit: bytes wanted (math.huge: none), got -1)", message(rlhf.memory, {limit = -1}))
-    assert.equal("bad argument #1 to 'memory' (limit: bytes wanted (math.huge: none), got x)", message(rlhf.memory, {limit = "x"}))
+    assert.equal("bad argument #1 to 'memory' (limit: bytes wanted (math.huge: none), got 'x')", message(rlhf.memory, {limit = "x"}))
     assert.equal("bad argument #1 to 'memory' (limit: bytes wanted (math.huge: none), got nan)",
       message(rlhf.memory, {limit = math.abs(0 / 0)}))
     assert.equal("bad argument #1 to 'memory' (table of options expected, got number)", message(rlhf.memory, 5))
@@ -72,10 +72,11 @@ describe("rlhf.threads", function()
   end)
 
   it("checks what it is given", function()
-    for _, wrong in ipairs {0, -1, 65, 1.5, "2", true} do
+    for _, wrong in ipairs {0, -1, 65, 1.5, true} do
       assert.equal(("bad argument #1 to 'threads' (threads: an integer from 1 to 64 wanted, got %s)"):format(wrong),
         message(rlhf.threads, wrong))
     end
+    assert.equal("bad argument #1 to 'threads' (threads: an integer from 1 to 64 wanted, got '2')", message(rlhf.threads, "2"))
     assert.equal(before, rlhf.threads())
   end)
 end)
