@@ -78,7 +78,7 @@ local function is_ignored(arch, name)
     if name:find(pattern) then return true end
   end
   -- a tied head that is stored all the same, and a reward model's head, which rlhf.reward_model reads
-  return name == "lm_head.weight" or name == "score.weight"
+  return name == "lm_head.weight" or name:find "^score%." ~= nil
 end
 
 local function read_weights(model, reader, path)
@@ -133,19 +133,33 @@ function M.load(path)
 end
 
 -- What transformers needs to know in config.json, beside what the model was loaded or made with.
-local function config_text(model)
+local function config_text(model, reward)
   local config = {}
   for key, value in pairs(model.config) do config[key] = value end
   config.torch_dtype = nil
   config.dtype = "float32"
-  config.architectures = {model.settings.head and model.arch.causal or model.arch.reward}
+  config.architectures = {reward and model.arch.reward or model.arch.causal}
+  if reward then config.num_labels = 1 end
   return core.json_encode(config, {indent = 2}) .. "\n"
 end
 
-local function weights_of(model)
-  local items = {}
-  for i, p in ipairs(model.list) do items[i] = {name = p:name(), tensor = p} end
-  return items
+--- Saves tensors, a model's config and a tokenizer as a folder: what rlhf.save and reward models share.
+-- @tparam string path made if it is not there
+-- @tparam model model whose config it is
+-- @tparam table items list of `{name =, tensor =}`
+-- @tparam[opt] tokenizer tokenizer
+-- @tparam[opt] table options `reward` = true for a sequence classifier's config
+-- @treturn true|nil
+-- @treturn ?string the message
+function M.save_parts(path, model, items, tokenizer, options)
+  local base = path:gsub("/*$", "/")
+  local ok, message = core.make_folder(path)
+  if not ok then return nil, message end
+  ok, message = safetensors.save(base .. "model.safetensors", items)
+  if not ok then return nil, message end
+  ok, message = core.write_file(base .. "config.json", config_text(model, options and options.reward))
+  if not ok or not tokenizer then return ok, message end
+  return tokenizer:save(path)
 end
 
 --- Saves a model, and its tokenizer where given, as a folder that transformers loads.
@@ -156,14 +170,10 @@ end
 -- @treturn true|nil
 -- @treturn ?string the message
 function M.save(path, model, tokenizer)
-  local base = path:gsub("/*$", "/")
-  local ok, message = core.make_folder(path)
-  if not ok then return nil, message end
-  ok, message = safetensors.save(base .. "model.safetensors", weights_of(model))
-  if not ok then return nil, message end
-  ok, message = core.write_file(base .. "config.json", config_text(model))
-  if not ok or not tokenizer then return ok, message end
-  return tokenizer:save(path)
+  if model.save then return model:save(path, tokenizer) end
+  local items = {}
+  for i, p in ipairs(model.list) do items[i] = {name = p:name(), tensor = p} end
+  return M.save_parts(path, model, items, tokenizer)
 end
 
 return M

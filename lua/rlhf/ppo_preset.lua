@@ -1,0 +1,45 @@
+--- Presets of PPO's options: plain tables; what the user gives explicitly wins.
+local M = {}
+
+-- TRL 1.12's rules with masked statistics; the score at the last token; rewards whitened, for they lie in 0..1.
+local rlhf = {
+  temperature = 1, max_new_tokens = 64, epochs = 4, minibatches = 1, clip = 0.2, value_clip = 0.2, vf = 0.1,
+  gamma = 1, lambda = 0.95, kl = {beta = 0.05, estimator = "k1"}, whiten_rewards = "bounded", score_at = "last",
+  missing_end = {}, lr = 1e-5, schedule = "constant", grad_clip = 1.0, eps = 1e-8, shuffle = true,
+}
+
+local function with(base, changes)
+  local t = {}
+  for key, value in pairs(base) do t[key] = value end
+  for key, value in pairs(changes) do t[key] = value end
+  return t
+end
+
+M.presets = {
+  rlhf = rlhf,
+  -- the score stands one place past the end where there is room; no whitening of rewards
+  trl = with(rlhf, {temperature = 0.7, max_new_tokens = 53, whiten_rewards = false, score_at = "past", lr = 3e-6,
+                    schedule = "linear"}),
+  -- Ziegler et al. 2019: adaptive KL, whitened rewards, an answer that doesn't end gets -1 in place of its score
+  openai = with(rlhf, {temperature = 0.7, max_new_tokens = 24, whiten_rewards = true, lr = 1e-5, schedule = "linear",
+                       eps = 1e-5, kl = {beta = 0.15, target = 6, horizon = 10000, estimator = "k1"},
+                       missing_end = {replace = -1}}),
+}
+
+local function copy(value)
+  if type(value) ~= "table" then return value end
+  local t = {}
+  for key, v in pairs(value) do t[key] = copy(v) end
+  return t
+end
+
+--- A preset's options, a table of the caller's own.
+function M.get(name)
+  local preset = M.presets[name]
+  if not preset then
+    error(("ppo.preset: 'rlhf', 'trl' or 'openai' wanted, got '%s'"):format(tostring(name)), 3)
+  end
+  return copy(preset)
+end
+
+return M

@@ -1,0 +1,261 @@
+--- Reward models: a language model's trunk and a small head that gives a response a score.
+-- The head is linear, or two layers, on the hidden state of one token (the last, or a chosen one) or on the mean or
+-- the largest of all tokens of prompt and response; a sigmoid puts its score between 0 and 1.
+-- @module rlhf.reward_model
+local core = require "rlhf.core"
+local option = require "rlhf.option"
+local batch = require "rlhf.batch"
+local folder = require "rlhf.folder"
+local safetensors = require "rlhf.safetensors"
+local ops = core.ops
+
+local M = {}
+local Reward = {}
+Reward.__index = Reward
+Reward.__name = "rlhf.reward_model"
+
+local SETTINGS = "reward_head.json"
+
+local function named(t, name) return t:requires_grad():name(name) end
+
+-- Weights as OpenAI's reward models begin: normal with deviation 1 / sqrt(d + 1); biases 0.
+local function layer(out, d, name, seed)
+  local weight = core.randn({out, d}, {seed = seed}) * (1 / math.sqrt(d + 1))
+  return {weight = named(weight, name .. ".weight"), bias = named(core.zeros {out}, name .. ".bias")}
+end
+
+local function new_head(dim, hidden, seed)
+  if not hidden then return {layer(1, dim, "score", seed)} end
+  return {layer(hidden, dim, "score.0", seed), layer(1, hidden, "score.2", seed + 1)}
+end
+
+local poolings = {last = true, mean = true, max = true}
+
+local function check(options)
+  if not poolings[options.pooling] and math.type(options.pooling) ~= "integer" or options.pooling == 0 then
+    error(("rlhf.reward_model: pooling: 'last', 'mean', 'max' or a token's place wanted, got %s")
+      :format(tostring(options.pooling)), 3)
+  end
+  if options.activation ~= "sigmoid" and options.activation ~= "none" then
+    error(("rlhf.reward_model: activation: 'sigmoid' or 'none' wanted, got '%s'"):format(options.activation), 3)
+  end
+  if options.hidden and (math.type(options.hidden) ~= "integer" or options.hidden < 1) then
+    error(("rlhf.reward_model: hidden: a whole number from 1 wanted, got %s"):format(tostring(options.hidden)), 3)
+  end
+end
+
+local function build(base, head, options)
+  return setmetatable({base = base, head = head, tokenizer = options.tokenizer, template = options.template,
+                       pooling = options.pooling, activation = options.activation}, Reward)
+end
+
+--- A reward model on a language model's trunk, which it uses itself (not a copy), with a new head.
+-- @tparam model base
+-- @tparam[opt] table options `tokenizer` (for items given as texts), `template` (function of an item, gives a text that
+--   both parts are made of), `pooling` = "last", "mean", "max" or a token's place (from 1, or from the end: -2),
+--   `hidden` (size of a hidden layer; none by default), `activation` = "sigmoid" or "none", `seed` = 0
+-- @treturn reward_model
+function M.make(base, options)
+  options = option.check(options, {tokenizer = option.optional, template = option.optional, pooling = option.optional,
+    hidden = option.optional, activation = "sigmoid", seed = 0}, "rlhf.reward_model", 2)
+  options.pooling = options.pooling or "last"
+  check(options)
+  return build(base, new_head(base.settings.dim, options.hidden, options.seed), options)
+end
+
+-- The ids of an item: a list of ids, or {prompt =, response =} of ids or texts. A text gets the tokenizer's own
+-- beginning and, behind a response, its end token.
+local function encode(self, item, place)
+  if type(item[1]) == "number" then return item end
+  local prompt, response = item.prompt, item.response
+  if self.template then prompt, response = "", self.template(item) end
+  local tok = self.tokenizer
+  if not tok and (type(prompt) == "string" or type(response) == "string") then
+    error(("rm:score: item %d holds text, but the reward model has no tokenizer"):format(place), 3)
+  end
+  local ids = {}
+  local function add(part, special)
+    if type(part) == "string" then part = tok:encode(part, {special = special}) end
+    if type(part) ~= "table" then
+      error(("rm:score: item %d: ids or {prompt =, response =} wanted"):format(place), 4)
+    end
+    table.move(part, 1, #part, #ids + 1, ids)
+  end
+  add(prompt, true)
+  add(response, self.template ~= nil)
+  if type(response) == "string" and tok:eos() then ids[#ids + 1] = tok:eos() end
+  return ids
+end
+
+-- Where the pooled token of a segment stands, counted from 0.
+local function place_of(pooling, begin, length)
+  if pooling == "last" then return begin + length - 1 end
+  local at = pooling > 0 and pooling or length + 1 + pooling
+  return begin + math.max(1, math.min(length, at)) - 1
+end
+
+local function pool(self, hidden, b, leaves)
+  if self.pooling == "mean" or self.pooling == "max" then
+    local pooled = ops.segment_pool(hidden, b.segments, {how = self.pooling})
+    return ops.index_select(pooled, core.tensor(leaves, {dtype = "i64"}), 1)
+  end
+  local rows, segments = {}, b.segments:totable()
+  for i, leaf in ipairs(leaves) do
+    local s = segments[leaf + 1]
+    rows[i] = place_of(self.pooling, s[1], s[2])
+  end
+  return ops.index_select(hidden, core.tensor(rows, {dtype = "i64"}), 1)
+end
+
+local function through_head(self, x)
+  for i, l in ipairs(self.head) do
+    if i > 1 then x = x:gelu() end
+    x = ops.linear(x, l.weight, l.bias)
+  end
+  return x:reshape {#x}
+end
+
+--- Scores of a batch's segments.
+-- @tparam batch b
+-- @tparam table leaves which segments (from 0) to score: with trees the responses, not their prompts
+-- @tparam[opt] table options `logit` = false: what the sigmoid takes instead of what it gives
+-- @treturn tensor [#leaves], differentiable
+function Reward:score_batch(b, leaves, options)
+  local scope <close> = core.scope()
+  local z = through_head(self, pool(self, self.base:forward(b), b, leaves))
+  if self.activation == "sigmoid" and not (options and options.logit) then z = z:sigmoid() end
+  return scope:keep(z)
+end
+
+--- Scores of items, each forwarded once.
+-- @tparam table items list of id lists, or of `{prompt =, response =}` of ids or texts
+-- @tparam[opt] table options `logit` = false
+-- @treturn tensor [#items], differentiable
+function Reward:score(items, options)
+  options = option.check(options, {logit = false}, "rm:score", 2)
+  local sequences, leaves = {}, {}
+  for i, item in ipairs(items) do
+    sequences[i] = encode(self, item, i)
+    leaves[i] = i - 1
+  end
+  return self:score_batch(batch.sequences(sequences), leaves, options)
+end
+
+--- The head at chosen tokens: a value for each (critics).
+-- @tparam batch b
+-- @tparam table rows places in the batch, from 0
+-- @treturn tensor [#rows], differentiable
+function Reward:token_values(b, rows)
+  local scope <close> = core.scope()
+  local x = ops.index_select(self.base:forward(b), core.tensor(rows, {dtype = "i64"}), 1)
+  return scope:keep(through_head(self, x))
+end
+
+--- Is the head plain linear on the last token, so that it means something at every token?
+function Reward:is_plain() return #self.head == 1 and self.pooling == "last" end
+
+function Reward:hidden(input, options) return self.base:hidden(input, options) end
+
+local function head_parameters(self)
+  local list = {}
+  for _, l in ipairs(self.head) do
+    list[#list + 1] = l.weight
+    if l.bias then list[#list + 1] = l.bias end
+  end
+  return list
+end
+
+--- The trunk's parameters, then the head's.
+function Reward:parameters()
+  local list = self.base:parameters()
+  for _, p in ipairs(head_parameters(self)) do list[#list + 1] = p end
+  return list
+end
+
+function Reward:count()
+  local n = self.base:count()
+  for _, p in ipairs(head_parameters(self)) do n = n + p:numel() end
+  return n
+end
+
+--- A copy with weights of its own.
+function Reward:clone()
+  local head = {}
+  for i, l in ipairs(self.head) do
+    head[i] = {}
+    for key, p in pairs(l) do head[i][key] = named(p:detach():clone(), p:name()) end
+  end
+  return build(self.base:clone(), head, self)
+end
+
+function Reward:freeze()
+  for _, p in ipairs(self:parameters()) do p:requires_grad(false) end
+  return self
+end
+
+function Reward:__tostring()
+  local hidden = #self.head > 1 and (", hidden layer of %d"):format(#self.head[1].weight) or ""
+  return ("reward model: pooling %s%s, activation %s, on %s"):format(self.pooling, hidden, self.activation, tostring(self.base))
+end
+
+--- Saves trunk, head and tokenizer as a folder; transformers reads it where the head is plain linear on the last token.
+-- @treturn true|nil
+-- @treturn ?string the message
+function Reward:save(path, tokenizer)
+  local items = {}
+  for i, p in ipairs(self:parameters()) do items[i] = {name = p:name(), tensor = p} end
+  local ok, message = folder.save_parts(path, self.base, items, tokenizer or self.tokenizer, {reward = true})
+  if not ok then return nil, message end
+  local settings = {pooling = self.pooling, activation = self.activation, layers = #self.head}
+  return core.write_file(path:gsub("/*$", "/") .. SETTINGS, core.json_encode(settings, {indent = 2}) .. "\n")
+end
+
+local function read_settings(base)
+  if not core.file_info(base .. SETTINGS) then return {pooling = "last", activation = "none", layers = 1} end
+  local text, message = core.read_file(base .. SETTINGS)
+  if not text then return nil, message end
+  local settings
+  settings, message = core.json_decode(text)
+  if type(settings) ~= "table" then return nil, base .. SETTINGS .. ": " .. (message or "an object wanted") end
+  return settings
+end
+
+local function read_layer(reader, name)
+  local weight, message = reader:read(name .. ".weight")
+  if not weight then return nil, message .. ": a reward model without its head would give random scores" end
+  local bias = reader:info(name .. ".bias") and reader:read(name .. ".bias") or nil
+  return {weight = named(weight, name .. ".weight"), bias = bias and named(bias, name .. ".bias")}
+end
+
+local function read_head(base, layers)
+  local reader, message = safetensors.open(base)
+  if not reader then return nil, message end
+  local closing <close> = reader
+  local head = {}
+  for i, name in ipairs(layers == 2 and {"score.0", "score.2"} or {"score"}) do
+    head[i], message = read_layer(reader, name)
+    if not head[i] then return nil, message end
+  end
+  return head
+end
+
+--- Loads a reward model's folder: ours, or a sequence classifier of transformers with one label.
+-- @tparam string path
+-- @treturn reward_model|nil
+-- @treturn tokenizer|string|nil the tokenizer, or the message
+function M.load(path)
+  local base = path:gsub("/*$", "/")
+  local trunk, tokenizer = folder.load(path)
+  if not trunk then return nil, tokenizer end
+  local settings, message = read_settings(base)
+  if not settings then return nil, message end
+  local head
+  head, message = read_head(base, settings.layers)
+  if not head then return nil, message end
+  return build(trunk, head, {tokenizer = tokenizer, pooling = settings.pooling, activation = settings.activation}), tokenizer
+end
+
+--- Is x a reward model?
+function M.is(x) return getmetatable(x) == Reward end
+
+return setmetatable(M, {__call = function(_, base, options) return M.make(base, options) end})
