@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "bind/bind.h"
 #include "io/file.h"
@@ -149,6 +150,12 @@ static int list_folder(lua_State *L) {
     return 1;
 }
 
+/* is_terminal() -> is standard error one? */
+static int is_terminal(lua_State *L) {
+    lua_pushboolean(L, isatty(STDERR_FILENO));
+    return 1;
+}
+
 /* For specs. fail_saves(n [, sticky [, errno = 28]]): the n-th write, fsync or rename of saves from now
  * fails, 0: none; sticky: and all after it. Returns what was left of the last n. */
 static int fail_saves(lua_State *L) {
@@ -172,7 +179,7 @@ void rhl_open_io(lua_State *L, rhl_state *state) {
     static const luaL_Reg functions[] = {
         {"read_file", read_file}, {"write_file", write_file}, {"file_info", file_info},
         {"make_folder", make_folder}, {"list_folder", list_folder}, {"fail_saves", fail_saves},
-        {NULL, NULL}};
+        {"is_terminal", is_terminal}, {NULL, NULL}};
     set_gc(L, OPEN_FILE, file_gc);
     set_gc(L, OPEN_FOLDER, folder_gc);
     rhl_setfuncs(L, state, functions);
