@@ -34,7 +34,7 @@ M.c.fuzz = after(all)
 
 -- Modules that stand on others, in order; what is not here is a leaf.
 M.lua = {"rlhf.model", "rlhf.folder", "rlhf.reward_model", "rlhf.trainer", "rlhf.rollout", "rlhf.sft", "rlhf.reward",
-         "rlhf.ppo"}
+         "rlhf.ppo_verbs", "rlhf.ppo"}
 
 local function c_layer(path)
   if path:find "^ops/kernels/" then return "ops/kernels" end

@@ -1,250 +1,201 @@
---- PPO for language models: verbs for each step, and a trainer made of them.
---
---     local roll = ppo.rollout(policy, prompts, {max_new_tokens = 64, seed = 1})
---     roll:score(rm); roll:reference(ref); roll:values(critic)
---     local adv = ppo.advantages(roll, {beta = 0.05})
---     for mb in roll:minibatches(adv, {size = 16, seed = 1}) do
---       local loss, stats = ppo.loss(policy, critic, mb, {clip = 0.2})
---       loss:backward(); opt:clip(1); opt:step()
---     end
---
--- The method is Ziegler et al. 2019 and Ouyang et al. 2022; the numbers are those of TRL 1.12's trainer, with
--- statistics over real tokens alone.
+--- PPO: the verbs of rlhf.ppo_verbs, and a trainer made of them: `rlhf.ppo{policy =, reward =, prompts =}:run()`.
 -- @module rlhf.ppo
 local core = require "rlhf.core"
 local option = require "rlhf.option"
+local optim = require "rlhf.optim"
 local presets = require "rlhf.ppo_preset"
-local rollout = require "rlhf.rollout"
 local reward_model = require "rlhf.reward_model"
-local ops = core.ops
+local schedules = require "rlhf.schedule"
+local trainer = require "rlhf.trainer"
+local verbs = require "rlhf.ppo_verbs"
+local watch = require "rlhf.ppo_watch"
 
-local M = {}
+local M = setmetatable({}, {__index = verbs})
 
---- A preset's options for all verbs: a plain table of the caller's own.
--- @tparam string name "rlhf", "trl" or "openai"
-function M.preset(name) return presets.get(name) end
-
-local function end_ids(policy, tokenizer)
-  local ids = policy.end_ids and policy:end_ids() or {}
-  if #ids == 0 and tokenizer and tokenizer:eos() then ids = {tokenizer:eos()} end
-  return ids
-end
-
---- Samples a response to each prompt, or takes given ones, and computes the policy's log-probabilities of their
--- tokens by one forward of the training path. Responses are cut behind their first end token.
--- @tparam model policy
--- @tparam table prompts list of id lists
--- @tparam[opt] table options `max_new_tokens` = 64, `temperature` = 1, `seed` = 1, `streams`, `responses` (given
---   ids, nothing is sampled), `tokenizer` (for texts; default the policy's), `ends` (end tokens; default the model's),
---   `rows` (the data's rows, handed on to reward functions). There is no top-k, top-p, min-p or penalty: the ratio
---   would be wrong.
--- @treturn rollout
-function M.rollout(policy, prompts, options)
-  options = option.check(options, {max_new_tokens = 64, temperature = 1, seed = 1, streams = option.optional,
-    responses = option.optional, tokenizer = option.optional, ends = option.optional, rows = option.optional},
-    "ppo.rollout", 2)
-  options.tokenizer = options.tokenizer or policy.tokenizer
-  options.ends = options.ends or end_ids(policy, options.tokenizer)
-  local responses = options.responses
-  if not responses then
-    responses = policy:generate(prompts, {max_new_tokens = options.max_new_tokens, temperature = options.temperature,
-      seed = options.seed, streams = options.streams, stop = options.ends})
-  elseif #responses ~= #prompts then
-    error(("ppo.rollout: %d responses to %d prompts"):format(#responses, #prompts), 2)
-  end
-  return rollout.new(policy, prompts, responses, options)
-end
-
-local estimators = {
-  k1 = function(d) return d end,
-  k2 = function(d) return d * d * 0.5 end,
-  -- with x = reference - policy: e^x - 1 - x, by expm1
-  k3 = function(d) return (-d):expm1() + d end,
+local known = {
+  policy = option.required, reward = option.required, prompts = option.required, tokenizer = option.optional,
+  reference = option.optional, critic = option.optional, preset = "rlhf", updates = 50, batch = 32, seed = 1,
+  max_new_tokens = option.optional, temperature = option.optional, epochs = option.optional,
+  minibatches = option.optional, clip = option.optional, value_clip = option.optional, vf = option.optional,
+  gamma = option.optional, lambda = option.optional, kl = option.optional, whiten_rewards = option.optional,
+  score_at = option.optional, missing_end = option.optional, ends = option.optional, lr = option.optional,
+  critic_lr = option.optional, schedule = option.optional, warmup = 0, grad_clip = option.optional, eps = option.optional,
+  shuffle = option.optional, output = option.optional, resume = false, log_every = 1, save_every = option.optional,
+  quiet = false,
 }
 
---- An estimate of KL(policy || reference) at each token, from samples of the policy (Schulman 2020).
--- @tparam tensor logp the policy's log-probabilities
--- @tparam tensor ref the reference's, of the same tokens
--- @tparam[opt="k1"] string estimator "k1" (unbiased), "k2" (low variance), "k3" (both; never below 0)
--- @treturn tensor differentiable by logp
-function M.kl(logp, ref, estimator)
-  local f = estimators[estimator or "k1"]
-  if not f then error(("ppo.kl: estimator 'k1', 'k2' or 'k3' wanted, got '%s'"):format(tostring(estimator)), 2) end
-  return f(logp - ref)
-end
-
-local function kl_of(roll, options)
-  if not roll.ref_logp then error("ppo.advantages: call roll:reference(model) first", 3) end
-  if options.estimator == "exact" then
-    if not options.policy then error("ppo.advantages: estimator 'exact' wants the option policy", 3) end
-    return roll:exact_kl(options.policy, roll.reference_model)
+-- Explicit options win over the preset's; kl's fields one by one.
+local function settle(options)
+  local o = option.check(options, known, "rlhf.ppo", 3)
+  local preset = presets.get(o.preset)
+  for key, value in pairs(preset) do
+    if o[key] == nil then o[key] = value end
   end
-  return M.kl(roll.logp, roll.ref_logp, options.estimator)
+  local kl = {}
+  for key, value in pairs(preset.kl) do kl[key] = value end
+  for key, value in pairs(options.kl or {}) do kl[key] = value end
+  option.check_names(kl, {"beta", "target", "horizon", "estimator"}, "rlhf.ppo: kl", 3)
+  o.kl = kl
+  if not schedules[o.schedule] then
+    error(("rlhf.ppo: schedule: 'constant', 'linear' or 'cosine' wanted, got '%s'"):format(tostring(o.schedule)), 3)
+  end
+  return o
 end
 
--- The scores with what a missing end does to them.
-local function final_scores(roll, missing)
+-- A prompt as ids: of ids, of a text, or of a row with `ids` or `prompt`.
+local function prompt_ids(row, tok, place)
+  local p = type(row) == "table" and (row.ids or row.prompt) or row
+  if type(row) == "table" and type(row[1]) == "number" then p = row end
+  if type(p) == "string" then
+    if not tok then error(("rlhf.ppo: prompt %d is text, but there is no tokenizer"):format(place), 0) end
+    p = tok:encode(p)
+  end
+  if type(p) ~= "table" or #p == 0 then error(("rlhf.ppo: prompt %d: ids or a text wanted"):format(place), 0) end
+  return p
+end
+
+local function collect_prompts(source, tok)
   local list = {}
-  for r, score in ipairs(roll.scores) do
-    if not roll.ended[r] then
-      score = missing.replace or score - (missing.penalty or 0)
-    end
-    list[r] = score
+  local function add(row) list[#list + 1] = {ids = prompt_ids(row, tok, #list + 1), row = row} end
+  local rows = type(source) == "function" and source(1) or source
+  if type(rows) == "table" and getmetatable(rows) == nil then
+    for _, row in ipairs(rows) do add(row) end
+  else
+    for row in rows do add(row) end
   end
+  if #list == 0 then error("rlhf.ppo: no prompts", 0) end
   return list
 end
 
--- Rewards of all places: -beta KL at each token, and the score at the last token or one place past it.
-local function rewards_of(roll, kl, scores, options)
-  local rewards, at, token = {}, 0, 0
-  local per_token = kl:totable()
-  for r, n in ipairs(roll.lengths) do
-    local places = roll:places(r)
-    for t = 1, places do
-      rewards[at + t] = t <= n and -options.beta * per_token[token + t] or 0
+-- The prompts of update n: pass by pass over all of them, each pass in an order that depends on the seed alone.
+local function prompts_of(self, n)
+  local ids, rows, total = {}, {}, #self.prompts
+  for i = (n - 1) * self.o.batch, n * self.o.batch - 1 do
+    local pass = i // total
+    if self.pass ~= pass then
+      self.pass, self.order = pass, verbs.permutation(total, self.o.seed, pass)
     end
-    local here = options.score_at == "past" and places or n
-    rewards[at + here] = rewards[at + here] + scores[r]
-    at, token = at + places, token + n
+    local p = self.prompts[self.order[i % total + 1]]
+    ids[#ids + 1], rows[#rows + 1] = p.ids, p.row
   end
-  return core.tensor(rewards)
+  return ids, rows
 end
 
--- The first n places of each row: the places of tokens.
-local function token_places(roll)
-  local index, at = {}, 0
-  for r, n in ipairs(roll.lengths) do
-    for t = 0, n - 1 do index[#index + 1] = at + t end
-    at = at + roll:places(r)
+local function same_tokenizer(a, b)
+  return a == nil or b == nil or a == b or a.fingerprint ~= nil and a:fingerprint() == b:fingerprint()
+end
+
+local function default_critic(o)
+  if reward_model.is(o.reward) and same_tokenizer(o.reward.tokenizer, o.tokenizer) then return verbs.critic(o.reward) end
+  return verbs.critic(o.policy)
+end
+
+local function optimizer_of(o, critic)
+  return optim.adamw({{params = o.policy:parameters()}, {params = critic:parameters(), lr = o.critic_lr or o.lr}},
+                     {lr = o.lr, eps = o.eps, weight_decay = 0})
+end
+
+-- One rollout with everything said of it, and its advantages.
+local function roll_out(self, n)
+  local o = self.o
+  local ids, rows = prompts_of(self, n)
+  local roll = verbs.rollout(o.policy, ids, {max_new_tokens = o.max_new_tokens, temperature = o.temperature,
+    seed = o.seed + n * 1000003, tokenizer = o.tokenizer, ends = o.ends, rows = rows})
+  roll:score(o.reward):reference(self.reference):values(self.critic)
+  local adv = verbs.advantages(roll, {beta = self.beta, gamma = o.gamma, lambda = o.lambda, estimator = o.kl.estimator,
+    score_at = o.score_at, whiten_rewards = o.whiten_rewards, missing_end = o.missing_end,
+    policy = o.kl.estimator == "exact" and o.policy or nil})
+  return roll, adv
+end
+
+-- One step of the optimizer; nil and the reason when a gradient isn't finite.
+local function learn_from(self, mb, lr, sums)
+  local o = self.o
+  local loss, s = verbs.loss(o.policy, self.critic, mb, {clip = o.clip, value_clip = o.value_clip, vf = o.vf})
+  loss:backward()
+  loss:close()
+  local norm = self.optimizer:clip(o.grad_clip)
+  local ok, reason = self.optimizer:step(lr)
+  if not ok then return nil, reason end
+  s.grad_norm = norm
+  sums.first = sums.first or s
+  sums.list[#sums.list + 1] = s
+  return true
+end
+
+local function learn(self, roll, adv, n, lr)
+  local o, sums = self.o, {list = {}}
+  local size = math.ceil(#roll / o.minibatches)
+  for epoch = 1, o.epochs do
+    local seed = o.seed + n * 1000003 + epoch
+    for mb in roll:minibatches(adv, {size = size, seed = seed, shuffle = o.shuffle}) do
+      local ok, reason = learn_from(self, mb, lr, sums)
+      if not ok then return nil, reason end
+    end
   end
-  return rollout.i64(index)
+  return sums
 end
 
-local function whiten_rewards(roll, options)
-  if options.whiten_rewards == "bounded" then return roll.bounded == true end
-  return options.whiten_rewards
-end
-
---- Rewards, returns and advantages of a rollout: -beta KL at every token, the score at the end, generalized
--- advantage estimation, advantages whitened over all tokens.
--- @tparam rollout roll with scores, reference and values
--- @tparam[opt] table options `beta` = 0.05, `gamma` = 1, `lambda` = 0.95, `estimator` = "k1" ("k2", "k3", or "exact":
---   over the whole vocabulary, with `policy`), `score_at` = "last" (or "past": one place past the last token where
---   there is room), `whiten_rewards` = "bounded" (when a reward model's sigmoid bounds them; true, false),
---   `missing_end` = {} (`penalty` is taken off, or `replace` put in place of, the score of a response without end)
--- @treturn table `kl` and `advantages` [tokens], `rewards`, `returns` [places], `scores` (list), `beta`
-function M.advantages(roll, options)
-  options = option.check(options, {beta = 0.05, gamma = 1, lambda = 0.95, estimator = "k1", score_at = "last",
-    whiten_rewards = option.optional, missing_end = option.optional, policy = option.optional}, "ppo.advantages", 2)
-  if options.whiten_rewards == nil then options.whiten_rewards = "bounded" end
-  if not roll.scores then error("ppo.advantages: call roll:score(rm) first", 2) end
-  if not roll.value then error("ppo.advantages: call roll:values(critic) first", 2) end
+local function step(self, n)
   local scope <close> = core.scope()
-  local kl = core.no_grad(function() return kl_of(roll, options) end)
-  local scores = final_scores(roll, options.missing_end or {})
-  local raw = rewards_of(roll, kl, scores, options)
-  local rewards = whiten_rewards(roll, options) and (core.whiten(raw, true)) or raw
-  local plain, returns = core.gae(rewards, roll.value, roll:place_counts(), options.gamma, options.lambda)
-  local advantages = core.whiten(ops.index_select(plain, token_places(roll), 1), false)
-  local made = {kl = kl, advantages = advantages, rewards = rewards, returns = returns, scores = scores,
-                beta = options.beta}
-  scope:keep(kl, advantages, rewards, returns)
-  roll.advantages_made = made
-  return made
-end
-
--- Parts of flat tensors that belong to some rows.
-local function select(x, counts, rows)
-  local starts, at, index = {}, 0, {}
-  for r, n in ipairs(counts) do starts[r], at = at, at + n end
-  for _, r in ipairs(rows) do
-    for t = 0, counts[r] - 1 do index[#index + 1] = starts[r] + t end
+  local o, begun = self.o, os.time()
+  local lr = o.lr * self.schedule(n - 1)
+  local roll, adv = roll_out(self, n)
+  local sums, reason = learn(self, roll, adv, n, lr)
+  if not sums then return nil, reason end
+  self.episodes = self.episodes + #roll
+  local m = watch.metrics(roll, adv, sums)
+  m.lr, m.episode, m.eps = lr, self.episodes, #roll / math.max(1, os.difftime(os.time(), begun))
+  m["objective/kl_coef"] = self.beta
+  watch.warn(self, roll, adv, sums, m)
+  if o.kl.target then
+    self.beta = verbs.adapt(self.beta, m["objective/kl"], {target = o.kl.target, horizon = o.kl.horizon, n = #roll})
   end
-  return ops.index_select(x, rollout.i64(index), 1)
+  self.last_rollout = roll
+  return m
 end
 
-local function minibatch(roll, adv, rows)
-  local places = roll:place_counts()
-  local b, value_rows = roll:batch(rows)
-  return {rows = rows, batch = b, value_rows = value_rows, divisor = roll.divisor,
-          old = select(roll.logp, roll.lengths, rows), advantages = select(adv.advantages, roll.lengths, rows),
-          values = select(roll.value, places, rows), returns = select(adv.returns, places, rows)}
-end
-
-local function permutation(n, seed)
-  local keys = core.rand({n}, {seed = seed}):totable()
-  local order = {}
-  for i = 1, n do order[i] = i end
-  table.sort(order, function(a, b) return keys[a] < keys[b] or keys[a] == keys[b] and a < b end)
-  return order
-end
-
---- Minibatches of a rollout, in an order that depends on the seed alone.
--- @function roll:minibatches
--- @tparam table adv of ppo.advantages
--- @tparam[opt] table options `size` (rows; default all), `seed` = 1, `shuffle` = true
--- @return iterator
-function M.minibatches(roll, adv, options)
-  options = option.check(options, {size = #roll, seed = 1, shuffle = true}, "roll:minibatches", 2)
-  local order = permutation(#roll, options.seed)
-  if not options.shuffle then for i = 1, #roll do order[i] = i end end
-  local at = 0
-  return function()
-    if at >= #order then return nil end
-    local rows = table.move(order, at + 1, math.min(at + options.size, #order), 1, {})
-    at = at + options.size
-    return minibatch(roll, adv, rows)
+local function shown(o)
+  local t = {}
+  for key, v in pairs(o) do
+    if type(v) ~= "table" and type(v) ~= "function" and type(v) ~= "userdata" then t[key] = v end
   end
-end
-rollout.methods.minibatches = M.minibatches
-
---- PPO's loss on a minibatch: clipped policy loss, plus vf times the clipped value loss.
--- @tparam model policy
--- @tparam critic critic a reward model used token by token (ppo.critic)
--- @tparam table mb
--- @tparam[opt] table options `clip` = 0.2, `value_clip` = 0.2, `vf` = 0.1
--- @return loss (a scalar tensor); `{policy =, value =, approxkl =, clipfrac =, ratio =, worst_ratio =, value_clipfrac =,
---   value_error =, entropy =, tokens =}` as numbers
-function M.loss(policy, critic, mb, options)
-  options = option.check(options, {clip = 0.2, value_clip = 0.2, vf = 0.1}, "ppo.loss", 2)
-  local scope <close> = core.scope()
-  local b = mb.batch
-  local logp, entropy = ops.logprob_head(policy:forward(b), policy:head(), b.rows, b.targets, {scale = 1 / mb.divisor})
-  local policy_loss, p = ops.policy_loss(logp, mb.old, mb.advantages, {clip = options.clip})
-  local value_loss, v = ops.value_loss(critic:token_values(b, mb.value_rows), mb.values, mb.returns, {clip = options.value_clip})
-  local loss = policy_loss + value_loss * options.vf
-  p, v = p:totable(), v:totable()
-  return scope:keep(loss), {policy = policy_loss:item(), value = value_loss:item(), approxkl = p[1], clipfrac = p[2],
-    ratio = p[3], worst_ratio = p[4], value_clipfrac = v[1], value_error = v[2], entropy = entropy:detach():mean():item(),
-    tokens = #mb.old}
+  for key, v in pairs(o.kl) do t["kl." .. key] = v end
+  t.policy, t.reward = tostring(o.policy), type(o.reward) == "function" and "a function" or tostring(o.reward)
+  return t
 end
 
---- A critic: a value at every place of a response.
--- @tparam model|reward_model from a reward model whose head is plain linear on the last token lends trunk and head;
---   another's trunk, or a language model, gets a head of zeros. Copied, so that training leaves the original alone.
--- @treturn critic
-function M.critic(from)
-  local plain = reward_model.is(from) and from:is_plain()
-  if plain then
-    local copy = from:clone()
-    copy.activation = "none"
-    return copy
-  end
-  local trunk = reward_model.is(from) and from.base or from
-  local critic = reward_model(trunk:clone(), {activation = "none"})
-  core.no_grad(function() critic.head[1].weight:fill_(0) end)
-  return critic
+--- A PPO trainer.
+-- @tparam table options `policy` (trained in place), `reward` (a reward model, or a function of a sample `{prompt,
+--   response, prompt_ids, ids, row, ended}` that returns a number), `prompts` (a source or list of ids, texts, or rows
+--   with `ids` or `prompt`), `tokenizer` (default the policy's), `reference` (default a frozen copy of the policy),
+--   `critic` (default ppo.critic of the reward model where it shares the tokenizer, else of the policy), `preset` =
+--   "rlhf", `updates` = 50 (rollouts), `batch` = 32 (prompts in each), `seed` = 1, and over the preset's values:
+--   `max_new_tokens`, `temperature`, `epochs`, `minibatches`, `clip`, `value_clip`, `vf`, `gamma`, `lambda`, `kl` =
+--   {beta, target (adaptive), horizon, estimator}, `whiten_rewards`, `score_at`, `missing_end`, `ends`, `lr`,
+--   `critic_lr`, `schedule`, `warmup`, `grad_clip`, `eps`, `shuffle`; `output`, `resume`, `log_every`, `save_every`,
+--   `quiet`
+-- @treturn trainer see rlhf.trainer; `trainer.ppo.last_rollout` is the last step's rollout
+function M.make(options)
+  local o = settle(options)
+  o.tokenizer = o.tokenizer or o.policy.tokenizer
+  local self = {o = o, beta = o.kl.beta, episodes = 0, prompts = collect_prompts(o.prompts, o.tokenizer)}
+  self.reference = o.reference or o.policy:clone():freeze()
+  self.critic = o.critic or default_critic(o)
+  self.optimizer = optimizer_of(o, self.critic)
+  self.schedule = schedules[o.schedule] {warmup = o.warmup, total = o.updates}
+  local t = trainer.new {
+    name = "ppo", options = shown(o), total_steps = o.updates, step = function(n) return step(self, n) end,
+    models = {policy = o.policy, critic = self.critic, reference = self.reference}, optimizers = {adamw = self.optimizer},
+    state = function() return {beta = self.beta, episodes = self.episodes} end,
+    load_state = function(s) self.beta, self.episodes = s.beta, s.episodes end,
+    save = function(folder) return require "rlhf.folder".save(folder, o.policy, o.tokenizer) end,
+    output = o.output, resume = o.resume, log_every = o.log_every, save_every = o.save_every, quiet = o.quiet,
+    keys = {"objective/scores", "objective/kl", "loss/policy_avg", "loss/value_avg"},
+  }
+  self.trainer, t.ppo = t, self
+  watch.before(self)
+  return t
 end
 
---- The adaptive coefficient of Ziegler et al. 2019: beta (1 + clip(kl / target - 1, -0.2, 0.2) n / horizon).
--- @tparam number beta
--- @tparam number kl measured: summed over tokens, mean over rows
--- @tparam table options `target`, `horizon` = 10000, `n` (rows measured)
--- @treturn number
-function M.adapt(beta, kl, options)
-  options = option.check(options, {target = option.required, horizon = 10000, n = option.required}, "ppo.adapt", 2)
-  local e = math.max(-0.2, math.min(0.2, kl / options.target - 1))
-  return beta * (1 + e * options.n / options.horizon)
-end
-
-return M
+return setmetatable(M, {__index = verbs, __call = function(_, options) return M.make(options) end})
