@@ -121,6 +121,7 @@ int luaopen_rlhf_corelib(lua_State *L) {
     rhl_open_memory(L, state);
     rhl_open_optim(L, state);
     rhl_open_nn(L, state);
+    rhl_open_generate(L, state);
     rhl_open_rl(L, state);
     rhl_open_io(L, state);
     rhl_open_text(L, state);

@@ -12,9 +12,9 @@ typedef struct box {
     rh_decoder *d;
 } box;
 
-static rh_decoder *check_open(lua_State *L) {
-    box *b = luaL_checkudata(L, 1, DECODER);
-    luaL_argcheck(L, b->d, 1, "attempt to use a closed decoder");
+rh_decoder *rhl_check_decoder(lua_State *L, int arg) {
+    box *b = luaL_checkudata(L, arg, DECODER);
+    luaL_argcheck(L, b->d, arg, "attempt to use a closed decoder");
     return b->d;
 }
 
@@ -114,7 +114,7 @@ static int decoder_count(lua_State *L) {
 
 /* d:parameters() -> list of {name =, tensor =} in the order of the arena */
 static int decoder_parameters(lua_State *L) {
-    const rh_parameters *p = &check_open(L)->parameters;
+    const rh_parameters *p = &rhl_check_decoder(L, 1)->parameters;
     char name[RH_PARAMETER_NAME];
     lua_createtable(L, (int)p->n, 0);
     for (int64_t i = 0; i < p->n; i++) {
@@ -133,7 +133,7 @@ static int decoder_parameters(lua_State *L) {
 static int decoder_forward(lua_State *L) {
     rhl_state *state = rhl_state_of(L);
     rhl_pace(L, state);
-    rh_decoder *d = check_open(L);
+    rh_decoder *d = rhl_check_decoder(L, 1);
     rh_decoder_input input = {rhl_check_tensor(L, 2), rhl_check_tensor(L, 3),
                               rhl_check_tensor(L, 4)};
     int64_t blocks = luaL_checkinteger(L, 5);
@@ -150,7 +150,7 @@ static int decoder_forward(lua_State *L) {
 
 /* d:head() -> the output head's weight [vocab, dim], or nil where there is none */
 static int decoder_head(lua_State *L) {
-    rh_decoder *d = check_open(L);
+    rh_decoder *d = rhl_check_decoder(L, 1);
     rhl_handle *h = rhl_push_handle(L);
     rh_tensor *head = rh_decoder_head(d);
     if (!head) return lua_pushnil(L), 1;
@@ -160,7 +160,7 @@ static int decoder_head(lua_State *L) {
 
 /* d:init(seed, deviation) */
 static int decoder_init(lua_State *L) {
-    rh_decoder *d = check_open(L);
+    rh_decoder *d = rhl_check_decoder(L, 1);
     rh_parameters_init(&d->parameters, (uint64_t)luaL_checkinteger(L, 2), luaL_checknumber(L, 3));
     return 0;
 }

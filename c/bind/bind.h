@@ -59,6 +59,7 @@ void rhl_open_scope(lua_State *L, rhl_state *state);
 void rhl_open_memory(lua_State *L, rhl_state *state);
 void rhl_open_optim(lua_State *L, rhl_state *state);
 void rhl_open_nn(lua_State *L, rhl_state *state);
+void rhl_open_generate(lua_State *L, rhl_state *state);
 void rhl_open_rl(lua_State *L, rhl_state *state);
 void rhl_open_io(lua_State *L, rhl_state *state);
 void rhl_open_text(lua_State *L, rhl_state *state);
@@ -105,6 +106,10 @@ void rhl_scope_disown(rhl_handle *h);
 void rhl_pace(lua_State *L, rhl_state *state);
 /* After RH_ENOMEM: collects; true if it is worth another try. */
 bool rhl_collect_for_retry(lua_State *L, rhl_state *state, rh_status status);
+
+/* b_nn.c */
+/* The open decoder at argument `arg`, borrowed from its handle; raises when it is something else. */
+struct rh_decoder *rhl_check_decoder(lua_State *L, int arg);
 
 /* b_io.c */
 void rhl_open_json(lua_State *L, rhl_state *state);

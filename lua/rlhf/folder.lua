@@ -113,22 +113,30 @@ local function load_model(base)
   if not model then return nil, base .. "config.json: " .. message end
   ok, message = read_weights(model, reader, base)
   if not ok then return nil, message end
+  if core.file_info(base .. "generation_config.json") then
+    model.generation, message = read_json(base .. "generation_config.json")
+    if not model.generation then return nil, message end
+  end
   return model
 end
 
---- Loads a model folder, and its tokenizer where it has one.
+--- Loads a model folder, and its tokenizer where it has one (then model.tokenizer, too).
 -- @tparam string path
+-- @tparam[opt] table options `dtype` = "f32", the only one; `tokenizer` = true: false leaves it alone
 -- @treturn model|nil nil when a file is missing, breaks its format or asks for what is not supported
 -- @treturn tokenizer|string|nil the tokenizer, or the message: file, field, what is wrong
-function M.load(path)
+function M.load(path, options)
   if type(path) ~= "string" then error("rlhf.load: path: string wanted, got " .. type(path), 2) end
+  options = option.check(options, {dtype = "f32", tokenizer = true}, "rlhf.load", 2)
+  if options.dtype ~= "f32" then error(("rlhf.load: dtype: 'f32' wanted, got '%s'"):format(options.dtype), 2) end
   local base = path:gsub("/*$", "/")
   local model, message = load_model(base)
   if not model then return nil, message end
-  if not core.file_info(base .. "tokenizer.json") then return model end
+  if not options.tokenizer or not core.file_info(base .. "tokenizer.json") then return model end
   local tokenizer
   tokenizer, message = require "rlhf.tokenizer".load(path)
   if not tokenizer then return nil, message end
+  model.tokenizer = tokenizer
   return model, tokenizer
 end
 
@@ -158,6 +166,9 @@ function M.save_parts(path, model, items, tokenizer, options)
   ok, message = safetensors.save(base .. "model.safetensors", items)
   if not ok then return nil, message end
   ok, message = core.write_file(base .. "config.json", config_text(model, options and options.reward))
+  if ok and model.generation then
+    ok, message = core.write_file(base .. "generation_config.json", core.json_encode(model.generation, {indent = 2}) .. "\n")
+  end
   if not ok or not tokenizer then return ok, message end
   return tokenizer:save(path)
 end

@@ -3,6 +3,7 @@
 local core = require "rlhf.core"
 local option = require "rlhf.option"
 local batch = require "rlhf.batch"
+local generate = require "rlhf.generate"
 local ops = core.ops
 
 local M = {}
@@ -121,6 +122,9 @@ function Model:logprobs(input, options)
   return list, entropies
 end
 
+--- Goes on from prompts, token by token: see rlhf.generate.
+Model.generate = generate
+
 --- Cross-entropy over a batch's trained tokens, divided by their number or by `divide`.
 -- @tparam batch b
 -- @tparam[opt] table options `divide`: the tokens of the whole step, when a step is several batches
@@ -150,6 +154,7 @@ end
 --- A copy with weights of its own, which require gradients.
 function Model:clone()
   local copy = assert(M.new(self.arch, self.settings, self.config))
+  copy.generation, copy.tokenizer = self.generation, self.tokenizer
   core.no_grad(function()
     for i, p in ipairs(self.list) do copy.list[i]:copy_(p) end
   end)
