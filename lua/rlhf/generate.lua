@@ -59,15 +59,6 @@ local function prompts_of(input, model, level)
   return list, one
 end
 
--- Ids that end a sequence as the model's files say: a number, a list or nothing.
-local function default_stops(model)
-  local generation = model.generation or {}
-  local ends = generation.eos_token_id
-  if ends == nil or ends == core.null then ends = (model.config or {}).eos_token_id end
-  if ends == nil or ends == core.null then return {} end
-  return type(ends) == "table" and ends or {ends}
-end
-
 -- stop -> ids (a list and a set) and strings
 local function stops_of(stop, model, level)
   local vocab = model.settings.vocab
@@ -75,7 +66,7 @@ local function stops_of(stop, model, level)
   if stop ~= nil and type(stop) ~= "table" then
     fail(level + 1, "stop: a list of ids and strings wanted, got %s", type(stop))
   end
-  for _, s in ipairs(stop or default_stops(model)) do
+  for _, s in ipairs(stop or model:end_ids()) do
     if math.type(s) == "integer" and s >= 0 and s < vocab then
       stops.list[#stops.list + 1], stops.ids[s] = s, true
     elseif type(s) == "string" and s ~= "" then

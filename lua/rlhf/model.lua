@@ -144,6 +144,15 @@ function Model:parameters()
   return table.move(self.list, 1, #self.list, 1, {})
 end
 
+--- Ids that end a sequence, as the model's files say (generation_config.json before config.json).
+-- @treturn table list of ids, empty where there are none
+function Model:end_ids()
+  local ends = (self.generation or {}).eos_token_id
+  if ends == nil or ends == core.null then ends = self.config.eos_token_id end
+  if ends == nil or ends == core.null then return {} end
+  return type(ends) == "table" and ends or {ends}
+end
+
 --- How many numbers the parameters have.
 function Model:count()
   local n = 0
@@ -154,6 +163,7 @@ end
 --- A copy with weights of its own, which require gradients.
 function Model:clone()
   local copy = assert(M.new(self.arch, self.settings, self.config))
+  copy.tokenizer, copy.generation = self.tokenizer, self.generation
   copy.generation, copy.tokenizer = self.generation, self.tokenizer
   core.no_grad(function()
     for i, p in ipairs(self.list) do copy.list[i]:copy_(p) end
