@@ -23,8 +23,9 @@ rh_status rh_fold_option(rh_call *call, int k, int *dim, rh_fold *fold) {
     return RH_OK;
 }
 
-/* Lines brought together at a time: 16 floats are a cache line of every row. */
-enum { GATHERED = 16 };
+/* Lines brought together at a time: 16 floats are a cache line of every row. They stand PAD floats more
+ * than their size apart, because lines a power of two apart would share few places of the cache. */
+enum { GATHERED = 16, PAD = 16 };
 
 typedef struct lines_run {
     const rh_lines *job;
@@ -32,17 +33,17 @@ typedef struct lines_run {
     int64_t per_worker;
 } lines_run;
 
-/* rows[j] [size] <- the j-th of `width` columns of x [size, inner] */
+/* rows[j] [size, then PAD] <- the j-th of `width` columns of x [size, inner] */
 static void bring(float *rows, const float *x, int64_t size, int64_t inner, int64_t width) {
     for (int64_t r = 0; r < size; r++)
-        for (int64_t j = 0; j < width; j++) rows[j * size + r] = x[r * inner + j];
+        for (int64_t j = 0; j < width; j++) rows[j * (size + PAD) + r] = x[r * inner + j];
 }
 
 static void put_back(float *x, const float *rows, int64_t size, int64_t inner, int64_t width,
                      bool add) {
     for (int64_t r = 0; r < size; r++)
         for (int64_t j = 0; j < width; j++)
-            x[r * inner + j] = rows[j * size + r] + (add ? x[r * inner + j] : 0.0f);
+            x[r * inner + j] = rows[j * (size + PAD) + r] + (add ? x[r * inner + j] : 0.0f);
 }
 
 /* `width` lines from column `at` of block o on */
@@ -52,15 +53,15 @@ static void run_gathered(const rh_lines *job, float *scratch, int64_t o, int64_t
     float *room[3], *out;
     for (int k = 0; k < job->n_in; k++) {
         room[k] = scratch;
-        scratch += GATHERED * job->in_size[k];
+        scratch += GATHERED * (job->in_size[k] + PAD);
         bring(room[k], job->in[k] + o * job->in_size[k] * inner + at, job->in_size[k], inner,
               width);
     }
     out = scratch;
     for (int64_t j = 0; j < width; j++) {
         const float *in[3];
-        for (int k = 0; k < job->n_in; k++) in[k] = room[k] + j * job->in_size[k];
-        job->line(in, out + j * job->out_size, job->fold.size, false);
+        for (int k = 0; k < job->n_in; k++) in[k] = room[k] + j * (job->in_size[k] + PAD);
+        job->line(in, out + j * (job->out_size + PAD), job->fold.size, false);
     }
     put_back(job->out + o * job->out_size * inner + at, out, job->out_size, inner, width,
              job->add);
@@ -86,8 +87,8 @@ static void run_strips(void *arg, int64_t begin, int64_t end, int worker) {
 rh_status rh_lines_run(rh_ctx *ctx, const rh_lines *job) {
     lines_run run = {.job = job};
     if (job->fold.inner != 1) {
-        run.per_worker = job->out_size;
-        for (int k = 0; k < job->n_in; k++) run.per_worker += job->in_size[k];
+        run.per_worker = job->out_size + PAD;
+        for (int k = 0; k < job->n_in; k++) run.per_worker += job->in_size[k] + PAD;
         run.per_worker *= GATHERED;
         run.scratch = rh_alloc(ctx, (size_t)(run.per_worker * rh_threads()) * sizeof(float));
         if (!run.scratch) return RH_ENOMEM;

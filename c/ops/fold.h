@@ -34,6 +34,7 @@ static inline int64_t rh_strip_grain(const rh_fold *f) {
     return rh_max(1, RH_PIECE / elements);
 }
 static inline rh_strip rh_strip_at(const rh_fold *f, int64_t i) {
+    if (f->inner == 1) return (rh_strip){i, 0, 1}; /* short rows are many: no divisions */
     int64_t strips = rh_ceil_div(f->inner, RH_STRIP), inner = i % strips * RH_STRIP;
     return (rh_strip){i / strips, inner, rh_min(RH_STRIP, f->inner - inner)};
 }

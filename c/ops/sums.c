@@ -86,8 +86,9 @@ static void sum_pieces(void *arg, int64_t begin, int64_t end, int worker) {
     const sums *s = arg;
     (void)worker;
     for (int64_t i = begin; i < end; i++) {
-        rh_strip at = rh_strip_at(&s->fold, i / s->spans);
-        sum_span(s, i % s->spans, &at);
+        int64_t strip = s->spans == 1 ? i : i / s->spans;
+        rh_strip at = rh_strip_at(&s->fold, strip);
+        sum_span(s, i - strip * s->spans, &at);
     }
 }
 

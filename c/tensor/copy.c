@@ -9,7 +9,7 @@
 #include "tensor/shape.h"
 #include "tensor/tensor.h"
 
-enum { TILE = 32, PIECE = 65536 };
+enum { TILE = 64, PIECE = 65536 };
 
 typedef struct plan {
     int n; /* dimensions, 2 at least; the last two are walked in tiles */
@@ -87,15 +87,31 @@ static void order_dims(plan *p) {
     exchange(p->from, best, row);
 }
 
-/* rows x columns elements of `bytes`, a constant where this is inlined */
-static inline void copy_tile(const plan *p, char *dst, const char *src, int64_t rows,
-                             int64_t columns, size_t bytes) {
+#define INLINED __attribute__((always_inline)) static inline
+
+/* outer x inner elements of `bytes`, which is a constant wherever this is inlined */
+INLINED void move(char *dst, int64_t to_outer, int64_t to_inner, const char *src,
+                  int64_t from_outer, int64_t from_inner, int64_t outer, int64_t inner,
+                  size_t bytes) {
+    for (int64_t o = 0; o < outer; o++)
+        for (int64_t i = 0; i < inner; i++)
+            memcpy(dst + (size_t)(o * to_outer + i * to_inner) * bytes,
+                   src + (size_t)(o * from_outer + i * from_inner) * bytes, bytes);
+}
+
+/* Through a buffer, so that each side is walked in the order in which its elements stand: rows whose
+ * distance is a power of two share few places of a cache. */
+INLINED void copy_tile(const plan *p, char *dst, const char *src, int64_t rows, int64_t columns,
+                       size_t bytes) {
+    char buffer[TILE * TILE * 8];
     int64_t to_row = p->to[p->n - 2], to_column = p->to[p->n - 1];
     int64_t from_row = p->from[p->n - 2], from_column = p->from[p->n - 1];
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < columns; c++)
-            memcpy(dst + (size_t)(r * to_row + c * to_column) * bytes,
-                   src + (size_t)(r * from_row + c * from_column) * bytes, bytes);
+    if (from_row < from_column)
+        move(buffer, 1, TILE, src, from_column, from_row, columns, rows, bytes);
+    else move(buffer, TILE, 1, src, from_row, from_column, rows, columns, bytes);
+    if (to_row < to_column)
+        move(dst, to_column, to_row, buffer, 1, TILE, columns, rows, bytes);
+    else move(dst, to_row, to_column, buffer, TILE, 1, rows, columns, bytes);
 }
 
 static void add_tile(const plan *p, float *dst, const float *src, int64_t rows, int64_t columns) {

@@ -5,7 +5,7 @@
 
 #include "ops/kernels/vecmath.h"
 
-enum { LANES = 32, BLOCK = 4096, BLOCK_ROWS = 64, EXP_BUFFER = 1024 };
+enum { LANES = 32, BLOCK = 512, BLOCK_ROWS = 32, EXP_BUFFER = 1024 };
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 

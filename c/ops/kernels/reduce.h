@@ -1,6 +1,6 @@
 /* Kernels of reductions and of softmax. Row kernels take n contiguous floats; column kernels take a
  * strip, `rows` rows of `width` <= RH_STRIP floats that stand `stride` apart. Sums go in 32 lanes of
- * f32 over at most 4096 elements (64 rows of a strip), and from there in double, in index order:
+ * f32 over at most 512 elements (32 rows of a strip), and from there in double, in index order:
  * the same bits for the same n on one instruction set. */
 #ifndef RH_OPS_KERNELS_REDUCE_H
 #define RH_OPS_KERNELS_REDUCE_H
