@@ -68,6 +68,7 @@ local function run_lint()
   return ok and 1 or 0, ok and 0 or 1
 end
 
+if #roots == 0 then error "no spec files named" end
 local passed, failed = 0, 0
 local function add(p, f) passed, failed = passed + p, failed + f end
 if lint then add(run_lint()) end

@@ -6,13 +6,16 @@ jobs = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 TREE_ENV = LUA_PATH='lua/?.lua;lua/?/init.lua;spec/?.lua;;' LUA_CPATH='$(BUILD)/?.so;;' LUA='$(SPEC_LUA)' BUILD='$(BUILD)'
 SPEC_LUA ?= $(LUA)
 SPECS ?= spec
+# Specs tagged #limits take memory away from a child process, which sanitizers can't do without.
+EXCLUDE = --exclude-tags=long$(if $(RLHF_SANITIZER),$(comma)limits)
+comma := ,
 RUN_SPECS = $(TREE_ENV) BUSTED='$(BUSTED)' $(LUA) tools/run_specs.lua
 
 .PHONY: test
 test: ## the suite: installs what is missing, builds, lints, runs the specs
 	@sh tools/depends.sh test
 	@$(MAKE) --no-print-directory $(jobs) all
-	@$(RUN_SPECS) --lint --exclude-tags=long $(SPECS)
+	@$(RUN_SPECS) --lint $(EXCLUDE) $(SPECS)
 
 .PHONY: check
 check: asan valgrind tsan ## the slow checks: sanitizers, valgrind, specs tagged #long, clang's warnings
@@ -34,16 +37,16 @@ asan: ## the suite under the address, leak and undefined-behaviour sanitizers
 
 .PHONY: specs
 specs: # as `test`, on modules that are already built
-	@$(RUN_SPECS) --exclude-tags=long $(SPECS)
+	@$(RUN_SPECS) $(EXCLUDE) $(SPECS)
 
 # Workers are this library's; OpenBLAS is called at one thread, so what the sanitizer sees is ours.
 .PHONY: tsan
-tsan: ## the thread specs under the thread sanitizer
+tsan: ## the operations' specs under the thread sanitizer
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CFLAGS='-O1 -g' EXTRA_CFLAGS='-fsanitize=thread $(SAN_FLAGS)' \
 	    EXTRA_LDFLAGS=-fsanitize=thread $(jobs) all
 	@RLHF_SANITIZER=thread TSAN_OPTIONS=exitcode=66 $(MAKE) --no-print-directory BUILD=$(BUILD)/tsan \
 	    SPEC_LUA="env LD_PRELOAD=$$($(CC) -print-file-name=libtsan.so) $(LUA)" SPECS='$(THREAD_SPECS)' specs
-THREAD_SPECS = $(wildcard spec/base/parallel_spec.lua spec/base/threads_spec.lua)
+THREAD_SPECS ?= spec/ops
 
 VALGRIND_SPECS ?= $(wildcard spec/bind spec/autograd spec/tensor)
 .PHONY: valgrind

@@ -118,7 +118,7 @@ local LIMIT = [[
   end
 ]]
 
-describe("a product without memory for OpenBLAS's buffers", function()
+describe("#limits: a product without memory for OpenBLAS's buffers", function()
   it("comes out all the same: they were mapped at load", function()
     local output, exit = child.run(LIMIT .. [[
       core.threads(1)
@@ -132,7 +132,7 @@ describe("a product without memory for OpenBLAS's buffers", function()
   end)
 end)
 
-describe("a thread that can't be made", function()
+describe("#limits: a thread that can't be made", function()
   it("is an error message, and the program goes on", function()
     local output = child.run(LIMIT .. [[
       local function work() return core.ones(100, 100):sum():item() end

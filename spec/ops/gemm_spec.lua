@@ -81,7 +81,7 @@ describe("gemm", function()
   end)
 
   -- OpenBLAS spins for ever when it cannot map a buffer; so all are mapped when the library is loaded.
-  it("needs no memory of the system after loading, with as many threads as there are", function()
+  it("#limits: needs no memory of the system after loading, with as many threads as there are", function()
     local output, code = child.run([[
       local rlhf = require "rlhf"
       rlhf.threads(2)
