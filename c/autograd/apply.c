@@ -3,11 +3,13 @@
 
 #include <string.h>
 
-static bool wants_gradient(rh_ctx *ctx, const rh_row *row, rh_tensor **in, int n_in) {
-    if (ctx->no_grad > 0 || !row->backward) return false;
-    for (int i = 0; i < n_in; i++)
-        if (in[i] && rh_requires_grad(in[i])) return true;
-    return false;
+static void find_wanted(rh_call *call) {
+    if (call->ctx->no_grad > 0 || !call->row->backward) return;
+    for (int i = 0; i < call->n_in; i++) {
+        if (!call->in[i] || !rh_requires_grad(call->in[i])) continue;
+        call->recording = true;
+        if (i < 32) call->wanted |= (uint32_t)1 << i;
+    }
 }
 
 static void release_packed(rh_tensor **packed, rh_tensor **in, int n) {
@@ -42,7 +44,7 @@ static rh_status run_and_record(rh_call *call, rh_tensor **inputs, rh_tensor **o
 rh_status rh_apply(rh_ctx *ctx, const rh_row *row, rh_tensor **in, int n_in, const rh_opt *opt,
                    rh_tensor **out, int *n_out) {
     rh_call call = {.ctx = ctx, .row = row, .n_in = n_in, .in = in, .opt = opt};
-    call.recording = wants_gradient(ctx, row, in, n_in);
+    find_wanted(&call);
     if (row->flags & (RH_STRIDED | RH_VIEW)) return run_and_record(&call, in, out, n_out);
     rh_tensor *packed[RH_MAX_INPUTS];
     RH_TRY(pack_inputs(in, n_in, packed));

@@ -16,7 +16,7 @@ float rh_log_sum_exp(const float *x, int64_t n) {
     return (float)(top + log(rh_kernels.head->sum_exp(x, n, top)));
 }
 
-static bool wants_gradient(const rh_tensor *t) { return t->autograd != NULL; }
+static bool wants_gradient(const rh_call *c, int i) { return c->wanted >> i & 1; }
 
 /* Both rows: rows [M] of hidden and the id that each is read for [M]. */
 static rh_status check_ids(rh_call *c, int operand, int64_t limit, const char *what) {
@@ -107,12 +107,11 @@ static void cross_entropy_token(void *arg, int64_t i, int worker) {
 /* saved[0] = dHidden [M,D] for each id asked, saved[1] = dW [V,D]: each only where it is wanted. */
 static rh_status make_saved(rh_call *c) {
     int64_t hidden[2] = {c->in[2]->shape[0], c->in[0]->shape[1]};
-    if (!c->recording) return RH_OK;
-    if (wants_gradient(c->in[0])) {
+    if (wants_gradient(c, 0)) {
         c->saved[0] = rh_tensor_new(c->ctx, RH_F32, 2, hidden);
         if (!c->saved[0]) return RH_ENOMEM;
     }
-    if (wants_gradient(c->in[1])) {
+    if (wants_gradient(c, 1)) {
         c->saved[1] = rh_tensor_new(c->ctx, RH_F32, 2, c->in[1]->shape);
         if (!c->saved[1]) return RH_ENOMEM;
         clear_unless(hidden[0] > 0, c->saved[1]);

@@ -39,6 +39,7 @@ typedef struct rh_call {
     const rh_opt *opt;
     rh_tensor *saved[RH_MAX_SAVED]; /* forward leaves its own here (takes); only if `recording` */
     bool recording;                 /* some input requires a gradient */
+    uint32_t wanted;                /* bit i: input i does (of the first 32; in[i] may be a copy that doesn't say) */
 } rh_call;
 
 /* What a backward gets: for each output its gradient, for each input a destination. */
