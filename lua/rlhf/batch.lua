@@ -42,7 +42,6 @@ local function add_targets(b, ids, begin, row, labels)
 end
 
 local function finish(b)
-  if #b.ids == 0 then error("rlhf.batch: no tokens", 3) end
   return setmetatable({
     ids = i64(b.ids), positions = i64(b.positions), segments = i64(b.segments),
     rows = i64(b.rows), targets = i64(b.targets), counts = b.counts, lengths = b.lengths,
@@ -50,10 +49,49 @@ local function finish(b)
   }, Batch)
 end
 
-local function check_ids(ids, what, level)
-  if type(ids) ~= "table" or #ids == 0 then
-    error(("%s: a list of token ids wanted, got %s"):format(what, type(ids) == "table" and "an empty list" or type(ids)), level + 1)
+local function shown(x)
+  if type(x) == "table" then return #x == 0 and "an empty list" or ("a list of %d"):format(#x) end
+  return type(x) == "number" and tostring(x) or type(x)
+end
+
+-- A list of whole numbers, of n of them where n is given.
+local function check_list(list, n, what, level)
+  if type(list) ~= "table" or #list == 0 or n and #list ~= n then
+    error(("%s: a list of %s wanted, got %s"):format(what, n and n .. " whole numbers" or "token ids", shown(list)), level + 1)
   end
+  for i, v in ipairs(list) do
+    if math.type(v) ~= "integer" then
+      error(("%s: a whole number wanted at %d, got %s"):format(what, i, shown(v)), level + 1)
+    end
+  end
+end
+
+local function check_lists(lists, what, level)
+  if type(lists) ~= "table" or #lists == 0 then
+    error(("%s: a list of lists wanted, got %s"):format(what, shown(lists)), level + 1)
+  end
+end
+
+-- The s-th list of labels or positions, nil where none were given.
+local function of_sequence(options, key, s, n, what, level)
+  local lists = options[key]
+  if not lists then return nil end
+  local name = ("%s: %s of sequence %d"):format(what, key, s)
+  check_list(type(lists) == "table" and lists[s], n, name, level + 1)
+  return lists[s]
+end
+
+--- As sequences, in the name of another function; its errors have the level as error takes it in the caller.
+function M.from_lists(sequences, options, what, level)
+  check_lists(sequences, what, level)
+  local b = builder()
+  for s, ids in ipairs(sequences) do
+    check_list(ids, nil, ("%s: sequence %d"):format(what, s), level)
+    local begin = #b.ids
+    add_segment(b, ids, nil, 0, of_sequence(options, "positions", s, #ids, what, level))
+    add_targets(b, ids, begin, nil, of_sequence(options, "labels", s, #ids, what, level))
+  end
+  return finish(b)
 end
 
 --- A batch of sequences, each a list of ids (counting from 0).
@@ -63,14 +101,23 @@ end
 -- @treturn batch
 function M.sequences(sequences, options)
   options = option.check(options, {labels = option.optional, positions = option.optional}, "rlhf.batch.sequences", 2)
-  local b = builder()
-  for s, ids in ipairs(sequences) do
-    check_ids(ids, "rlhf.batch.sequences: sequence " .. s, 2)
+  local b = M.from_lists(sequences, options, "rlhf.batch.sequences", 3)
+  return b
+end
+
+-- The prompt's segment and its responses'.
+local function add_tree(b, group, what, level)
+  if type(group) ~= "table" then error(("%s: {prompt =, responses =} wanted, got %s"):format(what, shown(group)), level + 1) end
+  check_list(group.prompt, nil, what .. ": prompt", level + 1)
+  check_lists(group.responses, what .. ": responses", level + 1)
+  local last = #b.ids + #group.prompt - 1
+  local parent = add_segment(b, group.prompt, nil, 0)
+  for r, ids in ipairs(group.responses) do
+    check_list(ids, nil, ("%s: response %d"):format(what, r), level + 1)
     local begin = #b.ids
-    add_segment(b, ids, nil, 0, options.positions and options.positions[s])
-    add_targets(b, ids, begin, nil, options.labels and options.labels[s])
+    add_segment(b, ids, parent, #group.prompt)
+    add_targets(b, ids, begin, last)
   end
-  return finish(b)
 end
 
 --- A batch of trees of depth 1: each prompt is computed once for all of its responses. Only the responses'
@@ -78,24 +125,24 @@ end
 -- @tparam table groups list of `{prompt = ids, responses = list of lists of ids}`
 -- @treturn batch its `counts` has one entry for each response, in order
 function M.trees(groups)
+  check_lists(groups, "rlhf.batch.trees", 2)
   local b = builder()
-  for g, group in ipairs(groups) do
-    check_ids(group.prompt, "rlhf.batch.trees: prompt " .. g, 2)
-    local prompt_begin = #b.ids
-    local parent = add_segment(b, group.prompt, nil, 0)
-    for r, ids in ipairs(group.responses) do
-      check_ids(ids, ("rlhf.batch.trees: response %d of prompt %d"):format(r, g), 2)
-      local begin = #b.ids
-      add_segment(b, ids, parent, #group.prompt)
-      add_targets(b, ids, begin, prompt_begin + #group.prompt - 1)
-    end
-  end
+  for g, group in ipairs(groups) do add_tree(b, group, "rlhf.batch.trees: group " .. g, 2) end
   return finish(b)
 end
 
-local function rows_of(x, what)
+local function rows_of(x, like, what)
   if type(x) == "userdata" then x = x:totable() end
-  if type(x) ~= "table" then error(("rlhf.batch.from_padded: %s: a tensor or list of lists wanted"):format(what), 3) end
+  local level = 3 -- whoever called from_padded
+  what = "rlhf.batch.from_padded: " .. what
+  check_lists(x, what, level)
+  if like and #x ~= #like then error(("%s: %d rows wanted, got %d"):format(what, #like, #x), level) end
+  for r, row in ipairs(x) do
+    if type(row) ~= "table" or like and #row ~= #like[r] then
+      local wanted = like and ("a row of %d"):format(#like[r]) or "a list"
+      error(("%s: row %d: %s wanted, got %s"):format(what, r, wanted, shown(row)), level)
+    end
+  end
   return x
 end
 
@@ -122,18 +169,20 @@ end
 -- @treturn batch
 function M.from_padded(ids, mask, options)
   options = option.check(options, {labels = option.optional, positions = option.optional}, "rlhf.batch.from_padded", 2)
-  local id_rows, mask_rows = rows_of(ids, "ids"), rows_of(mask, "mask")
-  local labels = options.labels and rows_of(options.labels, "labels")
-  local positions = options.positions and rows_of(options.positions, "positions")
+  local id_rows = rows_of(ids, nil, "ids")
+  local mask_rows = rows_of(mask, id_rows, "mask")
+  local labels = options.labels and rows_of(options.labels, id_rows, "labels")
+  local positions = options.positions and rows_of(options.positions, id_rows, "positions")
   local sequences, given = {}, {labels = labels and {}, positions = positions and {}}
   for r, row in ipairs(id_rows) do
-    local at = places(mask_rows[r] or {})
+    local at = places(mask_rows[r])
     if #at == 0 then error(("rlhf.batch.from_padded: row %d has no real token"):format(r), 2) end
     sequences[r] = pick(row, at)
     if labels then given.labels[r] = pick(labels[r], at) end
     if positions then given.positions[r] = pick(positions[r], at) end
   end
-  return M.sequences(sequences, given)
+  local b = M.from_lists(sequences, given, "rlhf.batch.from_padded", 3)
+  return b
 end
 
 --- Is x a batch?

@@ -14,23 +14,16 @@ local function read_json(path)
   if not text then return nil, message end
   local value
   value, message = core.json_decode(text)
-  if type(value) ~= "table" then return nil, path .. ": " .. (message or "an object wanted") end
+  if type(value) ~= "table" or core.is_array(value) then return nil, path .. ": " .. (message or "an object wanted") end
   return value
 end
 
--- config.json writes null for what is absent.
-local function without_null(config)
-  local out = {}
-  for key, value in pairs(config) do
-    if value ~= core.null then out[key] = value end
-  end
-  return out
-end
-
 local function architecture(config)
-  local arch = models.architectures[config.model_type]
+  local arch = models.architectures[config.model_type or false]
   if arch then return arch end
-  return nil, ("model_type '%s' is not supported: gpt2 or llama wanted"):format(tostring(config.model_type))
+  local got = config.model_type
+  local shown = type(got) == "string" and ("'%s'"):format(got) or type(got)
+  return nil, ("model_type: 'gpt2' or 'llama' is supported, got %s"):format(shown)
 end
 
 local function is_reward(config)
@@ -42,7 +35,6 @@ end
 local function read_settings(path)
   local config, message = read_json(path)
   if not config then return nil, message end
-  config = without_null(config)
   local arch, settings
   arch, message = architecture(config)
   if not arch then return nil, path .. ": " .. message end
@@ -104,7 +96,7 @@ local function load_model(base)
   if not settings then return nil, arch end
   local reader, message = safetensors.open(base)
   if not reader then return nil, message end
-  local closing <close> = reader
+  local scope <close> = reader -- closed on every way out
   local ok
   ok, message = check_size(reader, settings, base .. "config.json")
   if not ok then return nil, message end
@@ -181,7 +173,9 @@ end
 -- @treturn true|nil
 -- @treturn ?string the message
 function M.save(path, model, tokenizer)
-  if model.save then return model:save(path, tokenizer) end
+  if type(path) ~= "string" then error("rlhf.save: path: string wanted, got " .. type(path), 2) end
+  if type(model) == "table" and type(model.save) == "function" then return model:save(path, tokenizer) end
+  if not models.is(model) then error("rlhf.save: model: a model wanted, got " .. type(model), 2) end
   local items = {}
   for i, p in ipairs(model.list) do items[i] = {name = p:name(), tensor = p} end
   return M.save_parts(path, model, items, tokenizer)

@@ -34,7 +34,10 @@ end
 --- A model from settings, its weights not set. Used by rlhf.model, rlhf.load and clone.
 -- @return model, or nil and what is wrong with the settings
 function M.new(arch, settings, config)
-  local decoder, message = core.decoder(settings, frequencies(settings))
+  local ok, decoder, message
+  ok, message = core.decoder_count(settings) -- checks them before anything is made by what they say
+  if not ok then return nil, message end
+  decoder, message = core.decoder(settings, frequencies(settings))
   if not decoder then return nil, message end
   local self = setmetatable({arch = arch, settings = settings, config = config, decoder = decoder, list = {}}, Model)
   for i, parameter in ipairs(decoder:parameters()) do
@@ -49,11 +52,26 @@ local function batch_of(input, what)
   if batch.is(input) then return input end
   if type(input) ~= "table" then error(what .. ": ids, a list of them or a batch wanted, got " .. type(input), 3) end
   local one = type(input[1]) == "number"
-  return batch.sequences(one and {input} or input), one
+  return batch.from_lists(one and {input} or input, {}, what, 4), one
 end
 
+-- Errors of the core name what is wrong; their line is to be that of our method's caller.
+local function results(ok, ...)
+  if ok then return ... end
+  error((...), 3)
+end
+
+local function call(f, ...) return results(pcall(f, ...)) end
+
+--- Hidden states [N, dim] of a batch's tokens: what `hidden`, `logits` and the losses begin with.
+-- @tparam batch b
+-- @tparam[opt] int blocks how many of the blocks (default all); 0: the embeddings
+-- @tparam[opt=true] boolean final goes through the final norm
+-- @treturn tensor
 function Model:forward(b, blocks, final)
-  return self.decoder:forward(b.ids, b.positions, b.segments, blocks or self.settings.layers, final ~= false)
+  local d = self.decoder
+  local x = call(d.forward, d, b.ids, b.positions, b.segments, blocks or self.settings.layers, final ~= false)
+  return x
 end
 
 -- Parts of x [N, ...] along its first dimension, of the given lengths.
@@ -77,9 +95,12 @@ local function keep(scope, list)
   return list
 end
 
-function Model:head()
+local function head_of(self)
   return self.decoder:head() or error("this model has no output head: it is the trunk of a reward model", 3)
 end
+
+--- The output head's weight [vocab, dim]: the embedding itself where they are tied.
+function Model:head() return head_of(self) end
 
 --- The last hidden states, after the final norm; or those of a layer.
 -- @param input ids, a list of id lists, or a batch
@@ -92,7 +113,7 @@ function Model:hidden(input, options)
   end
   local b, one = batch_of(input, "model:hidden")
   local scope <close> = core.scope()
-  local x = self:forward(b, layer >= 0 and layer or nil, layer == -1)
+  local x = call(self.forward, self, b, layer >= 0 and layer or nil, layer == -1)
   local list = keep(scope, parts(x, segment_lengths(b)))
   return one and list[1] or list
 end
@@ -103,7 +124,8 @@ end
 function Model:logits(input)
   local b, one = batch_of(input, "model:logits")
   local scope <close> = core.scope()
-  local list = keep(scope, parts(ops.fused_linear(self:forward(b), self:head()), segment_lengths(b)))
+  local logits = ops.fused_linear(call(self.forward, self, b), head_of(self))
+  local list = keep(scope, parts(logits, segment_lengths(b)))
   return one and list[1] or list
 end
 
@@ -113,9 +135,13 @@ end
 -- @return tensor [T-1] for one sequence, else a list of them; with `entropy` the same of entropies behind it
 function Model:logprobs(input, options)
   options = option.check(options, {temperature = 1, entropy = false}, "model:logprobs", 2)
+  if not (options.temperature > 0 and options.temperature < math.huge) then
+    error(("model:logprobs: temperature: a number above 0 wanted, got %s"):format(options.temperature), 2)
+  end
   local b, one = batch_of(input, "model:logprobs")
   local scope <close> = core.scope()
-  local logp, entropy = ops.logprob_head(self:forward(b), self:head(), b.rows, b.targets, {scale = 1 / options.temperature})
+  local logp, entropy = call(ops.logprob_head, call(self.forward, self, b), head_of(self), b.rows, b.targets,
+                             {scale = 1 / options.temperature})
   local list = keep(scope, parts(logp, b.counts))
   local entropies = options.entropy and keep(scope, parts(entropy, b.counts)) or nil
   if one then return list[1], entropies and entropies[1] end
@@ -132,9 +158,12 @@ Model.generate = generate
 function Model:loss(b, options)
   local divide = option.check(options, {divide = option.optional}, "model:loss", 2).divide
   if not batch.is(b) then error("model:loss: a batch wanted, got " .. type(b), 2) end
+  if divide and not (type(divide) == "number" and divide > 0) then
+    error("model:loss: divide: a number above 0 wanted, got " .. tostring(divide), 2)
+  end
   local scope <close> = core.scope()
-  local loss, nll, hit = ops.cross_entropy_head(self:forward(b), self:head(), b.rows, b.targets,
-                                                {divide = divide or math.max(1, b.trained)})
+  local loss, nll, hit = call(ops.cross_entropy_head, call(self.forward, self, b), head_of(self), b.rows, b.targets,
+                              {divide = divide or math.max(1, b.trained)})
   return scope:keep(loss, nll, hit)
 end
 
@@ -183,6 +212,9 @@ function Model:__tostring()
     self.arch.model_type, self:count(), s.layers, s.dim, s.heads, s.kv_heads, s.hidden, s.vocab, s.context)
 end
 
+--- Is x a model?
+function M.is(x) return getmetatable(x) == Model end
+
 local wanted = {"layers", "dim", "heads", "vocab", "context"}
 local own = {arch = "llama", layers = option.optional, dim = option.optional, heads = option.optional,
              kv_heads = option.optional, head_dim = option.optional, hidden = option.optional, vocab = option.optional,
@@ -213,6 +245,9 @@ function M.make(options)
     if math.type(options[key]) ~= "integer" or options[key] < 1 then
       error(("rlhf.model: %s: a whole number from 1 wanted, got %s"):format(key, tostring(options[key])), 2)
     end
+  end
+  if math.type(options.seed) ~= "integer" then
+    error(("rlhf.model: seed: a whole number wanted, got %s"):format(options.seed), 2)
   end
   local settings = settings_from(options, arch)
   if not settings.head_dim then

@@ -1,25 +1,29 @@
 --- GPT-2: learned positions, layer norm, one fused q,k,v weight, weights stored [in, out].
+local fields = require "rlhf.arch.fields"
+local most = fields.most
+
 local M = {model_type = "gpt2", causal = "GPT2LMHeadModel", reward = "GPT2ForSequenceClassification"}
 
 local activations = {gelu_new = "gelu_tanh", gelu_pytorch_tanh = "gelu_tanh", gelu = "gelu", relu = "relu", silu = "silu"}
 
 --- The decoder's settings from config.json.
 -- @tparam table c config.json
--- @return settings, or nil and what is not supported
+-- @return settings, or nil and what is wrong: the field, what was wanted, what it has
 function M.settings(c)
-  local activation = activations[c.activation_function or "gelu_new"]
-  if not activation then return nil, ("activation_function '%s' is not supported"):format(c.activation_function) end
-  if c.scale_attn_by_inverse_layer_idx then return nil, "scale_attn_by_inverse_layer_idx is not supported" end
-  if c.scale_attn_weights == false then return nil, "scale_attn_weights = false is not supported" end
-  return {
-    layers = c.n_layer, dim = c.n_embd, heads = c.n_head, kv_heads = c.n_head,
-    head_dim = c.n_head and c.n_embd and c.n_embd % c.n_head == 0 and c.n_embd // c.n_head or nil,
-    hidden = c.n_inner or c.n_embd and 4 * c.n_embd, vocab = c.vocab_size, context = c.n_positions or c.n_ctx,
-    norm = "layer", norm_eps = c.layer_norm_epsilon or 1e-5, norm_bias = true, position = "learned",
-    activation = activation, gated = false, fused_qkv = true, in_out = true,
-    qkv_bias = true, attention_bias = true, mlp_bias = true,
-    tied = c.tie_word_embeddings ~= false,
+  local f = fields.of(c)
+  local dim, heads = f:whole("n_embd", most.dim), f:whole("n_head", most.heads)
+  f:only("scale_attn_by_inverse_layer_idx", false)
+  f:only("scale_attn_weights", true)
+  local settings = {
+    layers = f:whole("n_layer", most.layers), dim = dim, heads = heads, kv_heads = heads,
+    head_dim = f:head_size(nil, dim, heads, "n_embd", "n_head"), hidden = f:whole("n_inner", most.hidden, 4 * dim),
+    vocab = f:whole("vocab_size", most.vocab), context = f:whole("n_positions", most.context, f:get "n_ctx"),
+    norm = "layer", norm_eps = f:number("layer_norm_epsilon", 1e-5), norm_bias = true, position = "learned",
+    activation = f:word("activation_function", "gelu_new", activations), gated = false, fused_qkv = true, in_out = true,
+    qkv_bias = true, attention_bias = true, mlp_bias = true, tied = f:boolean("tie_word_embeddings", true),
   }
+  if f.problem then return nil, f.problem end
+  return settings
 end
 
 --- config.json for a model made by rlhf.model.

@@ -1,40 +1,57 @@
 --- Llama: rotary positions, RMS norm, grouped heads, gated SiLU.
+local fields = require "rlhf.arch.fields"
+local most = fields.most
+
 local M = {model_type = "llama", causal = "LlamaForCausalLM", reward = "LlamaForSequenceClassification"}
 
--- config.json has rope_parameters (transformers 5), or rope_theta and rope_scaling (before it).
-local function rope_of(c)
-  local rope = {}
-  for key, value in pairs(type(c.rope_scaling) == "table" and c.rope_scaling or {}) do rope[key] = value end
-  for key, value in pairs(type(c.rope_parameters) == "table" and c.rope_parameters or {}) do rope[key] = value end
-  return {
-    rope_type = rope.rope_type or rope.type or "default",
-    rope_theta = rope.rope_theta or c.rope_theta or 10000.0,
-    factor = rope.factor, low_freq_factor = rope.low_freq_factor, high_freq_factor = rope.high_freq_factor,
-    original_max_position_embeddings = rope.original_max_position_embeddings,
-  }
-end
+local rope_types = {default = "default", linear = "linear", llama3 = "llama3"}
 
-local ropes = {default = true, linear = true, llama3 = true}
+-- What each kind asks for beside rope_theta.
+local rope_numbers = {default = {}, linear = {"factor"}, llama3 = {"factor", "low_freq_factor", "high_freq_factor"}}
+
+-- config.json has rope_parameters (transformers 5), or rope_theta and rope_scaling (before it).
+local function rope_of(f)
+  local all = {rope_theta = f:get "rope_theta"}
+  for _, name in ipairs {"rope_scaling", "rope_parameters"} do
+    for key, value in pairs(f:object(name)) do all[key] = value end
+  end
+  local r = fields.of(all)
+  local rope = {rope_theta = r:number("rope_theta", 10000.0),
+                rope_type = r:word("rope_type", r:get("type", "default"), rope_types)}
+  for _, name in ipairs(rope_numbers[rope.rope_type] or {}) do rope[name] = r:number(name) end
+  if rope.rope_type == "llama3" then
+    rope.original_max_position_embeddings = r:whole("original_max_position_embeddings", most.context)
+    if rope.high_freq_factor <= rope.low_freq_factor then
+      r:refuse("high_freq_factor", "more than low_freq_factor wanted", rope.high_freq_factor)
+    end
+  end
+  f.problem = f.problem or r.problem
+  return rope
+end
 
 --- The decoder's settings from config.json.
 -- @tparam table c config.json
--- @return settings, or nil and what is not supported
+-- @return settings, or nil and what is wrong: the field, what was wanted, what it has
 function M.settings(c)
-  if c.hidden_act and c.hidden_act ~= "silu" then
-    return nil, ("hidden_act '%s' is not supported, only 'silu'"):format(c.hidden_act)
-  end
-  local rope = rope_of(c)
-  if not ropes[rope.rope_type] then return nil, ("rope_type '%s' is not supported"):format(rope.rope_type) end
-  local heads, dim = c.num_attention_heads, c.hidden_size
-  return {
-    layers = c.num_hidden_layers, dim = dim, heads = heads, kv_heads = c.num_key_value_heads or heads,
-    head_dim = c.head_dim or heads and dim and dim % heads == 0 and dim // heads or nil,
-    hidden = c.intermediate_size, vocab = c.vocab_size, context = c.max_position_embeddings,
-    norm = "rms", norm_eps = c.rms_norm_eps or 1e-6, norm_bias = false, position = "rotary", rope = rope,
-    activation = "silu", gated = true, fused_qkv = false, in_out = false,
-    qkv_bias = c.attention_bias == true, attention_bias = c.attention_bias == true, mlp_bias = c.mlp_bias == true,
-    tied = c.tie_word_embeddings == true,
+  local f = fields.of(c)
+  local heads, dim = f:whole("num_attention_heads", most.heads), f:whole("hidden_size", most.dim)
+  local bias = f:boolean("attention_bias", false)
+  local settings = {
+    layers = f:whole("num_hidden_layers", most.layers), dim = dim, heads = heads,
+    kv_heads = f:whole("num_key_value_heads", most.heads, heads),
+    head_dim = f:head_size("head_dim", dim, heads, "hidden_size", "num_attention_heads"),
+    hidden = f:whole("intermediate_size", most.hidden), vocab = f:whole("vocab_size", most.vocab),
+    context = f:whole("max_position_embeddings", most.context),
+    norm = "rms", norm_eps = f:number("rms_norm_eps", 1e-6), norm_bias = false, position = "rotary", rope = rope_of(f),
+    activation = f:word("hidden_act", "silu", {silu = "silu"}), gated = true, fused_qkv = false, in_out = false,
+    qkv_bias = bias, attention_bias = bias, mlp_bias = f:boolean("mlp_bias", false),
+    tied = f:boolean("tie_word_embeddings", false),
   }
+  if settings.heads % settings.kv_heads ~= 0 then
+    f:refuse("num_key_value_heads", ("a divisor of num_attention_heads %d wanted"):format(heads), settings.kv_heads)
+  end
+  if f.problem then return nil, f.problem end
+  return settings
 end
 
 --- config.json for a model made by rlhf.model.
