@@ -50,7 +50,7 @@ end
 --- Raises unless the difference is at most `limit`.
 function M.near(got, want, limit, what)
   local d = M.difference(got, want)
-  if not (d <= limit) then error(("%s: differs by %g, at most %g wanted"):format(what, d, limit), 2) end
+  if d > limit then error(("%s: differs by %g, at most %g wanted"):format(what, d, limit), 2) end
 end
 
 --- The rows of a padded fixture tensor [B,T,...] without their padding: nested lists.
