@@ -79,6 +79,10 @@ local function read_weights(model, reader, path)
   for _, p in ipairs(model.list) do
     local name = stored_name(stored, model.arch, p:name())
     if not name then return nil, ("%s: tensor '%s' is missing"):format(path, p:name()) end
+    local dtype = reader:info(name).dtype
+    if not dtype:find "^B?F%d" then
+      return nil, ("%s: tensor '%s': floats wanted, got %s"):format(path, name, dtype)
+    end
     local ok, message = reader:read_into(name, p)
     if not ok then return nil, message end
     stored[name] = nil
