@@ -5,11 +5,7 @@ local fixtures = require "support.fixtures"
 local NOT_WALKED = {
   models = "input of the others",
   tokenizers = "input of the others",
-  align = "preference losses (DPO, KTO, ORPO, GRPO, ...) are not built; reward modelling comes with reward models",
-  generate = "comes with generation",
-  tokenize = "comes with the tokenizers",
-  losses = "comes with the losses",
-  ppo_run = "comes with PPO",
+  align = "preference losses (DPO, KTO, ORPO, GRPO, ...) are not built",
 }
 
 local function has_spec(name)

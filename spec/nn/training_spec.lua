@@ -61,14 +61,17 @@ describe("training", function()
       longest[r] = {}
       for t = 1, 121 do longest[r][t] = t end
     end
-    longest = rlhf.batch.sequences(longest)
-    -- Lua's collector frees batches when it likes: a few are alive at once.
-    for _ = 1, 20 do
-      step(model, opt, longest)
+    local function ragged()
+      local scope <close> = rlhf.scope() -- the batch goes with the step, not when the collector likes
       step(model, opt, draw(random, 1 + math.floor(random() * 6), 120))
     end
+    longest = rlhf.batch.sequences(longest)
+    for _ = 1, 20 do
+      step(model, opt, longest)
+      ragged()
+    end
     local calls, peak = rlhf.memory().system_calls, rlhf.memory().peak
-    for _ = 1, 200 do step(model, opt, draw(random, 1 + math.floor(random() * 6), 120)) end
+    for _ = 1, 200 do ragged() end
     local memory = rlhf.memory()
     assert.equal(calls, memory.system_calls)
     assert.is_true(memory.held <= 1.25 * peak, ("%d bytes held, %d at most in use"):format(memory.held, peak))
