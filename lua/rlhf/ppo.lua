@@ -82,7 +82,7 @@ local function prompts_of(self, n)
 end
 
 local function same_tokenizer(a, b)
-  return a == nil or b == nil or a == b or a.fingerprint ~= nil and a:fingerprint() == b:fingerprint()
+  return a == nil or b == nil or a:same(b)
 end
 
 local function default_critic(o)

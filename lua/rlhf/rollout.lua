@@ -125,8 +125,7 @@ end
 
 -- Items for a reward model: ids where it shares the policy's tokenizer, else text made anew.
 local function items_for(roll, rm)
-  local same = not rm.tokenizer or not roll.tokenizer or rm.tokenizer == roll.tokenizer
-    or rm.tokenizer.fingerprint and rm.tokenizer:fingerprint() == roll.tokenizer:fingerprint()
+  local same = not rm.tokenizer or not roll.tokenizer or rm.tokenizer:same(roll.tokenizer)
   local items = {}
   for r = 1, #roll.prompts do
     if same then items[r] = joined(roll.prompts[r], roll.responses[r])
