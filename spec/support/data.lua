@@ -27,6 +27,7 @@ M.bytes = {
   end,
   bos = function() return 256 end,
   eos = function() return 257 end,
+  save = function() return true end,
 }
 
 --- The text of ids, [ and ] for begin and end; with labels only what is trained.
