@@ -93,4 +93,12 @@ describe("judge.sitting", function()
     assert.equal(2, #again:rows())
     assert.same({same = 1, both = 1, prompts = 1, rate = 1}, judge.agreements(again:rows()))
   end)
+
+  it("keeps rankings of prompts that aren't among the rows", function()
+    local first = judge.sitting(rows, "ann")
+    for _ = 1, 3 do first:answer "1 > 2" end
+    local second = judge.sitting({rows[2]}, "ann", first:rows())
+    assert.is_nil((second:current()))
+    assert.equal(3, #second:rows())
+  end)
 end)

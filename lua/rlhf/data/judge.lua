@@ -132,8 +132,12 @@ function M.sitting(rows, by, done)
     if row.by == by then mine[identity(row)] = row else self.others[#self.others + 1] = row end
   end
   for i, row in ipairs(rows) do
-    local answered = mine[identity(row)]
-    if answered then self.answers[#self.answers + 1] = {row = i, ranking = answered.ranking} end
+    local key = identity(row)
+    if mine[key] then self.answers[#self.answers + 1] = {row = i, ranking = mine[key].ranking} end
+    mine[key] = nil
+  end
+  for _, row in ipairs(done or {}) do -- of prompts that aren't among these rows
+    if mine[identity(row)] == row then self.others[#self.others + 1] = row end
   end
   return self
 end
