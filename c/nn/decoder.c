@@ -72,7 +72,7 @@ static rh_status step(rh_decoder *d, const rh_row *row, rh_tensor **x, rh_tensor
                       int n_more, const rh_opt *opt) {
     rh_tensor *in[RH_MAX_INPUTS] = {*x}, *out[RH_MAX_OUTPUTS];
     int n_out;
-    memcpy(in + 1, more, (size_t)n_more * sizeof *in);
+    if (n_more > 0) memcpy(in + 1, more, (size_t)n_more * sizeof *in);
     rh_status status = rh_apply(d->ctx, row, in, n_more + 1, opt, out, &n_out);
     rh_tensor_release(*x);
     *x = status == RH_OK ? out[0] : NULL;
