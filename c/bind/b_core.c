@@ -37,6 +37,18 @@ void rhl_setfuncs(lua_State *L, rhl_state *state, const luaL_Reg *functions) {
     }
 }
 
+void rhl_new_class(lua_State *L, rhl_state *state, const char *name, const luaL_Reg *metamethods,
+                   const luaL_Reg *methods) {
+    luaL_newmetatable(L, name);
+    rhl_setfuncs(L, state, metamethods);
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "__metatable");
+    lua_newtable(L);
+    rhl_setfuncs(L, state, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}
+
 /* The state was made before any handle, so lua_close finalizes it after all of them. Finalizers of
  * objects older still find ctx NULL. */
 static int state_gc(lua_State *L) {

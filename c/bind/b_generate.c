@@ -227,14 +227,7 @@ static const luaL_Reg methods[] = {{"feed", session_feed},     {"logits", sessio
                                    {"close", session_close},   {NULL, NULL}};
 
 void rhl_open_generate(lua_State *L, rhl_state *state) {
-    luaL_newmetatable(L, SESSION);
-    rhl_setfuncs(L, state, metamethods);
-    lua_pushboolean(L, false);
-    lua_setfield(L, -2, "__metatable");
-    lua_newtable(L);
-    rhl_setfuncs(L, state, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    rhl_new_class(L, state, SESSION, metamethods, methods);
     const luaL_Reg functions[] = {
         {"session", session_new}, {"process_logits", process_logits}, {NULL, NULL}};
     rhl_setfuncs(L, state, functions);

@@ -175,14 +175,7 @@ static const luaL_Reg methods[] = {{"parameters", decoder_parameters},
                                    {NULL, NULL}};
 
 void rhl_open_nn(lua_State *L, rhl_state *state) {
-    luaL_newmetatable(L, DECODER);
-    rhl_setfuncs(L, state, metamethods);
-    lua_pushboolean(L, false);
-    lua_setfield(L, -2, "__metatable");
-    lua_newtable(L);
-    rhl_setfuncs(L, state, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    rhl_new_class(L, state, DECODER, metamethods, methods);
     const luaL_Reg functions[] = {
         {"decoder", decoder_new}, {"decoder_count", decoder_count}, {NULL, NULL}};
     rhl_setfuncs(L, state, functions);

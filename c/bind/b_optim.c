@@ -174,14 +174,7 @@ static const luaL_Reg methods[] = {
     {"state", adamw_state}, {"load_state", adamw_load_state}, {"close", adamw_close}, {NULL, NULL}};
 
 void rhl_open_optim(lua_State *L, rhl_state *state) {
-    luaL_newmetatable(L, ADAMW);
-    rhl_setfuncs(L, state, metamethods);
-    lua_pushboolean(L, false);
-    lua_setfield(L, -2, "__metatable");
-    lua_newtable(L);
-    rhl_setfuncs(L, state, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    rhl_new_class(L, state, ADAMW, metamethods, methods);
     rhl_pushfunction(L, state, adamw_new);
     lua_setfield(L, -2, "adamw");
 }

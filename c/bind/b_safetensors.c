@@ -234,13 +234,6 @@ void rhl_open_safetensors(lua_State *L, rhl_state *state) {
     static const luaL_Reg methods[] = {
         {"names", reader_names}, {"info", reader_info}, {"metadata", reader_metadata},
         {"read", reader_read}, {"read_into", reader_read_into}, {"close", reader_close}, {NULL, NULL}};
-    luaL_newmetatable(L, READER);
-    rhl_setfuncs(L, state, metamethods);
-    lua_pushboolean(L, false);
-    lua_setfield(L, -2, "__metatable");
-    lua_newtable(L);
-    rhl_setfuncs(L, state, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    rhl_new_class(L, state, READER, metamethods, methods);
     rhl_setfuncs(L, state, functions);
 }

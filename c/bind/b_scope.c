@@ -140,12 +140,5 @@ void rhl_open_scope(lua_State *L, rhl_state *state) {
                                     {"__tostring", scope_tostring}, {NULL, NULL}};
     const luaL_Reg methods[] = {{"keep", scope_keep}, {"close", scope_close}, {NULL, NULL}};
     rhl_setfuncs(L, state, functions);
-    luaL_newmetatable(L, SCOPE);
-    rhl_setfuncs(L, state, metamethods);
-    lua_pushboolean(L, false);
-    lua_setfield(L, -2, "__metatable");
-    lua_newtable(L);
-    rhl_setfuncs(L, state, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    rhl_new_class(L, state, SCOPE, metamethods, methods);
 }

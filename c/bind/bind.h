@@ -47,6 +47,9 @@ void rhl_setfuncs(lua_State *L, rhl_state *state, const luaL_Reg *functions);
 void rhl_pushfunction(lua_State *L, rhl_state *state, lua_CFunction f);
 /* Pushes the state as a Lua value: upvalue 1 of functions made elsewhere. */
 void rhl_push_state(lua_State *L);
+/* A metatable of this name, its methods under __index, hidden from Lua. */
+void rhl_new_class(lua_State *L, rhl_state *state, const char *name, const luaL_Reg *metamethods,
+                   const luaL_Reg *methods);
 /* Each file's functions and metatables, put into the module table on top of the stack. */
 void rhl_open_tensor(lua_State *L, rhl_state *state);
 void rhl_open_table(lua_State *L, rhl_state *state);

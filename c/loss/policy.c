@@ -4,30 +4,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "loss/clipped.h"
 #include "loss/rows.h"
 
 enum { LOGP, OLD, ADVANTAGES };
-enum { CLIP, DIVIDE };
 enum { APPROXKL, CLIPFRAC, RATIO, WORST, STATS };
 
-static rh_status shape(rh_call *c, rh_spec *out) {
-    int64_t stats = STATS;
-    for (int i = LOGP; i <= ADVANTAGES; i++) {
-        RH_TRY(rh_want_rank(c, i, 1));
-        RH_TRY(rh_want_size(c, i, 0, c->in[LOGP]->shape[0]));
-    }
-    if (!(c->opt[CLIP].f > 0))
-        return rh_fail(c->ctx, RH_EARG, RH_OPTION(CLIP), "clip %g: above 0 wanted", c->opt[CLIP].f);
-    c->n_out = 2;
-    out[0] = rh_spec_make(RH_F32, 0, NULL);
-    out[1] = rh_spec_make(RH_F32, 1, &stats);
-    return RH_OK;
-}
-
-static double divisor(const rh_call *c) {
-    int64_t n = c->in[LOGP]->shape[0];
-    return c->opt[DIVIDE].given ? c->opt[DIVIDE].f : n > 0 ? (double)n : 1.0;
-}
+static rh_status shape(rh_call *c, rh_spec *out) { return rh_clipped_shape(c, STATS, out); }
 
 typedef struct token {
     double ratio, difference, advantage;
@@ -36,7 +19,7 @@ typedef struct token {
 } token;
 
 static token token_at(const rh_call *c, int64_t i) {
-    double clip = c->opt[CLIP].f;
+    double clip = c->opt[RH_CLIP].f;
     token t = {.difference = (double)rh_f32(c->in[LOGP])[i] - rh_f32(c->in[OLD])[i],
                .advantage = rh_f32(c->in[ADVANTAGES])[i]};
     t.ratio = exp(t.difference);
@@ -58,7 +41,7 @@ static rh_status forward(rh_call *c) {
         stats[RATIO] += t.ratio;
         stats[WORST] = fmax(stats[WORST], fabs(t.ratio - 1));
     }
-    *rh_f32(c->out[0]) = (float)(loss / divisor(c));
+    *rh_f32(c->out[0]) = (float)(loss / rh_clipped_divisor(c));
     for (int k = 0; k < STATS; k++)
         rh_f32(c->out[1])[k] = (float)(k == WORST || n == 0 ? stats[k] : stats[k] / (double)n);
     return RH_OK;
@@ -67,7 +50,7 @@ static rh_status forward(rh_call *c) {
 /* Inside the bounds, and where both branches are equal, the gradient is the plain branch's. */
 static rh_status backward(rh_back *b) {
     rh_call *c = b->call;
-    double g = *rh_f32(b->gout[0]) / divisor(c);
+    double g = *rh_f32(b->gout[0]) / rh_clipped_divisor(c);
     for (int64_t i = 0, n = c->in[LOGP]->shape[0]; i < n; i++) {
         token t = token_at(c, i);
         float d = t.clipped ? 0.0f : (float)(-g * t.advantage * t.ratio);

@@ -3,30 +3,13 @@
  * with V the value at the rollout and R the return. */
 #include <math.h>
 
+#include "loss/clipped.h"
 #include "loss/rows.h"
 
 enum { VALUES, OLD, RETURNS };
-enum { CLIP, DIVIDE };
 enum { CLIPFRAC, ERROR, STATS };
 
-static rh_status shape(rh_call *c, rh_spec *out) {
-    int64_t stats = STATS;
-    for (int i = VALUES; i <= RETURNS; i++) {
-        RH_TRY(rh_want_rank(c, i, 1));
-        RH_TRY(rh_want_size(c, i, 0, c->in[VALUES]->shape[0]));
-    }
-    if (!(c->opt[CLIP].f > 0))
-        return rh_fail(c->ctx, RH_EARG, RH_OPTION(CLIP), "clip %g: above 0 wanted", c->opt[CLIP].f);
-    c->n_out = 2;
-    out[0] = rh_spec_make(RH_F32, 0, NULL);
-    out[1] = rh_spec_make(RH_F32, 1, &stats);
-    return RH_OK;
-}
-
-static double divisor(const rh_call *c) {
-    int64_t n = c->in[VALUES]->shape[0];
-    return c->opt[DIVIDE].given ? c->opt[DIVIDE].f : n > 0 ? (double)n : 1.0;
-}
+static rh_status shape(rh_call *c, rh_spec *out) { return rh_clipped_shape(c, STATS, out); }
 
 typedef struct place {
     double error, loss; /* error of the plain value; loss without the half */
@@ -36,7 +19,7 @@ typedef struct place {
 
 static place place_at(const rh_call *c, int64_t i) {
     double v = rh_f32(c->in[VALUES])[i], old = rh_f32(c->in[OLD])[i];
-    double bounded = fmin(fmax(v, old - c->opt[CLIP].f), old + c->opt[CLIP].f);
+    double bounded = fmin(fmax(v, old - c->opt[RH_CLIP].f), old + c->opt[RH_CLIP].f);
     double error = v - rh_f32(c->in[RETURNS])[i], other = bounded - rh_f32(c->in[RETURNS])[i];
     place p = {.error = error, .clipped = other * other > error * error};
     p.loss = p.clipped ? other * other : error * error;
@@ -54,7 +37,7 @@ static rh_status forward(rh_call *c) {
         error += p.error * p.error;
     }
     double count = n > 0 ? (double)n : 1.0;
-    *rh_f32(c->out[0]) = (float)(0.5 * loss / divisor(c));
+    *rh_f32(c->out[0]) = (float)(0.5 * loss / rh_clipped_divisor(c));
     rh_f32(c->out[1])[CLIPFRAC] = (float)(clipped / count);
     rh_f32(c->out[1])[ERROR] = (float)(error / count);
     return RH_OK;
@@ -62,7 +45,7 @@ static rh_status forward(rh_call *c) {
 
 static rh_status backward(rh_back *b) {
     rh_call *c = b->call;
-    double g = 0.5 * *rh_f32(b->gout[0]) / divisor(c);
+    double g = 0.5 * *rh_f32(b->gout[0]) / rh_clipped_divisor(c);
     for (int64_t i = 0, n = c->in[VALUES]->shape[0]; i < n; i++) {
         float d = (float)(g * place_at(c, i).slope), *to = rh_f32(b->gin[VALUES]) + i;
         *to = b->accumulate[VALUES] ? *to + d : d;
