@@ -148,6 +148,28 @@ static void push_description(lua_State *L, const rh_row *row) {
     lua_setfield(L, -2, "samples");
 }
 
+/* x ^ number is pow(x, number); number ^ x is rpow(x, number), whose function is upvalue 4. */
+static int call_power(lua_State *L) {
+    if (lua_type(L, 1) != LUA_TNUMBER) return call_row(L);
+    lua_pushvalue(L, lua_upvalueindex(4));
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, 1);
+    lua_call(L, 2, 1);
+    return 1;
+}
+
+/* __pow; the metatable is on top. */
+static void set_power(lua_State *L, const rhl_state *state) {
+    const rhl_signature *pow = rhl_find_row(state, "pow"), *rpow = rhl_find_row(state, "rpow");
+    assert(pow && rpow);
+    rhl_push_state(L);
+    lua_pushstring(L, pow->row->name);
+    lua_pushlightuserdata(L, (void *)pow);
+    push_row_function(L, call_row, rpow);
+    lua_pushcclosure(L, call_power, 4);
+    lua_setfield(L, -2, "__pow");
+}
+
 /* Makes the row `name` a metamethod too; the metatable is on top. */
 static void set_operator(lua_State *L, const rhl_state *state, const char *event, lua_CFunction f,
                          const char *name) {
@@ -163,7 +185,7 @@ static void open_operators(lua_State *L, const rhl_state *state) {
     set_operator(L, state, "__sub", call_row, "sub");
     set_operator(L, state, "__mul", call_row, "mul");
     set_operator(L, state, "__div", call_row, "div");
-    set_operator(L, state, "__pow", call_row, "pow");
+    set_power(L, state);
     set_operator(L, state, "__unm", call_unary_row, "neg");
     lua_pop(L, 1);
 }
