@@ -165,6 +165,32 @@ describe("ppo trainer", function()
     assert.are.same(weights[1], weights[2])
   end)
 
+  it("goes on from a checkpoint to the same bits", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    local function made(options)
+      local all = {policy = policy(), reward = function(s) return s.ids[1] / 24 end, prompts = prompts, updates = 4, batch = 8,
+        max_new_tokens = 6, ends = {END}, lr = 3e-3, kl = {beta = 0.1, target = 1, horizon = 100}, quiet = true}
+      for key, value in pairs(options or {}) do all[key] = value end
+      return all.policy, rlhf.ppo(all)
+    end
+    local whole, uninterrupted = made()
+    uninterrupted:run()
+    local _, first = made {output = folder, save_every = 2}
+    for step in first:steps() do
+      if step == 2 then break end
+    end
+    local resumed, second = made {output = folder, resume = true}
+    second:run()
+    for i, p in ipairs(whole:parameters()) do assert.are.same(p:totable(), resumed:parameters()[i]:totable()) end
+    assert.are.equal(uninterrupted.last["objective/kl_coef"], second.last["objective/kl_coef"])
+    local lines = 0
+    for _ in io.lines(folder .. "/metrics.jsonl") do lines = lines + 1 end
+    assert.is_true(lines >= 4)
+    assert(rlhf.load(folder))
+    os.execute(("rm -r '%s'"):format(folder))
+  end)
+
   it("moves the coefficient of an adaptive KL towards its target", function()
     local _, _, last = run {updates = 6, kl = {beta = 0.5, target = 1e-9, horizon = 100}}
     assert.is_true(last["objective/kl_coef"] > 0.5)

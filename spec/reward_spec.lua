@@ -65,6 +65,19 @@ describe("reward trainer", function()
     assert.are.same(one, two)
   end)
 
+  it("goes on from a checkpoint to the same bits", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    local whole = weights((train {epochs = 1}))
+    local started = rlhf.reward {model = model(), data = rankings(60), epochs = 1, lr = 3e-3, quiet = true, output = folder, save_every = 3}
+    for step in started:steps() do
+      if step == 3 then break end
+    end
+    assert.are.same(whole, weights((train {epochs = 1, output = folder, resume = true})))
+    assert(rlhf.reward_model.load(folder))
+    os.execute(("rm -r '%s'"):format(folder))
+  end)
+
   it("computes each response once: a prompt's loss is that of all its pairs", function()
     local rm, row = model(), rankings(1)[1]
     local flat = {}
