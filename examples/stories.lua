@@ -1,4 +1,5 @@
--- PPO on a model that writes stories, with a reward written in Lua: short words score high.
+-- PPO on a model that writes stories, with a reward written in Lua: short words score high. The KL to the model
+-- as it was is held below a budget by an adaptive coefficient, which aims at 80 % of it.
 -- Usage: lua5.4 examples/stories.lua FOLDER [PROMPTS.jsonl] [UPDATES] [SEED]
 -- FOLDER is a model folder with a tokenizer, e.g. a TinyStories model; PROMPTS.jsonl has a `prompt` in each row.
 local rlhf = require "rlhf"
@@ -29,6 +30,8 @@ local function short_words(sample)
   return math.max(0, math.min(1, (6 - letters / words) / 3))
 end
 
+local BUDGET = 10 -- nats of KL a response
+
 local function samples(title)
   print("\n" .. title)
   for i = 1, 3 do
@@ -41,7 +44,8 @@ end
 samples "before:"
 local trainer = rlhf.ppo {
   policy = policy, tokenizer = tok, reward = short_words, prompts = prompts, updates = updates, batch = 32,
-  max_new_tokens = 48, seed = seed, lr = 3e-4, kl = {beta = 0.02}, log_every = 5,
+  max_new_tokens = 48, seed = seed, lr = 3e-4, kl = {beta = 0.03, target = 0.8 * BUDGET, horizon = 64},
+  log_every = 5,
 }
 local first, last
 for _, m in trainer:steps() do
@@ -49,4 +53,5 @@ for _, m in trainer:steps() do
   last = m
 end
 samples "after:"
-print(("\nreward %.3f -> %.3f, KL %.2f a response"):format(first["objective/scores"], last["objective/scores"], last["objective/kl"]))
+print(("\nreward %.3f -> %.3f, KL %.2f a response of a budget of %d"):format(first["objective/scores"], last["objective/scores"],
+  last["objective/kl"], BUDGET))
