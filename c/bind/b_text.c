@@ -198,7 +198,7 @@ static int tokenizer_token(lua_State *L) {
     const rh_tokenizer *t = check_tokenizer(L);
     lua_Integer id = luaL_checkinteger(L, 2);
     const rh_token *token = id < 0 ? NULL : rh_vocab_token(&t->vocab, (uint64_t)id);
-    if (token) lua_pushlstring(L, t->vocab.text.at + token->begin, token->length);
+    if (token) lua_pushlstring(L, t->vocab.text.at + token->shown, token->shown_length);
     else lua_pushnil(L);
     return 1;
 }

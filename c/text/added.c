@@ -66,7 +66,8 @@ static void branch(builder *b, uint32_t v, size_t depth) {
     uint32_t i = b->low[v], high = b->high[v];
     a->first[v] = (uint32_t)a->nodes;
     a->longest[v] = RH_NO_TOKEN;
-    while (i < high && a->tokens[b->order[i]].length == depth) a->longest[v] = b->order[i++];
+    for (; i < high && a->tokens[b->order[i]].length == depth; i++)
+        if (a->longest[v] == RH_NO_TOKEN) a->longest[v] = b->order[i]; /* the first that was put */
     while (i < high) {
         uint32_t child = (uint32_t)a->nodes++;
         a->label[child] = byte_at(a, b->order[i], depth);
@@ -169,6 +170,12 @@ static bool is_blank(uint32_t c) {
            c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
+/* Letters drawn in circles and squares: symbols by category, alphabetic all the same. */
+static bool is_enclosed_letter(uint32_t c) {
+    return (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
+           (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
+}
+
 /* Letters, marks, digits, letter numbers, connectors, joiners. */
 static bool is_word(uint32_t c) {
     switch (utf8proc_category((int32_t)c)) {
@@ -176,7 +183,7 @@ static bool is_word(uint32_t c) {
     case UTF8PROC_CATEGORY_LM: case UTF8PROC_CATEGORY_LO: case UTF8PROC_CATEGORY_MN:
     case UTF8PROC_CATEGORY_MC: case UTF8PROC_CATEGORY_ME: case UTF8PROC_CATEGORY_ND:
     case UTF8PROC_CATEGORY_NL: case UTF8PROC_CATEGORY_PC: return true;
-    default: return c == 0x200C || c == 0x200D;
+    default: return c == 0x200C || c == 0x200D || is_enclosed_letter(c);
     }
 }
 
@@ -200,7 +207,9 @@ static size_t strip_right(const char *text, size_t n, size_t end) {
     return end;
 }
 
-/* `done`: the end of the last token with the blanks that it took; `last`: without them. */
+/* `done`: the end of the last token with the blanks that it took; `last`: without them. Where a token
+ * begins in those blanks, what it leaves of them is text again; if it takes blanks before it, too, it
+ * gets what is left of it behind them. */
 rh_status rh_added_split(rh_ctx *ctx, rh_added *a, const char *text, size_t n, rh_segment_fn fn,
                          void *arg) {
     size_t done = 0, last = 0;
@@ -212,11 +221,11 @@ rh_status rh_added_split(rh_ctx *ctx, rh_added *a, const char *text, size_t n, r
         if (begin < last) continue;
         last = end;
         if (t->single_word && !stands_alone(text, n, begin, end)) continue;
-        if (t->lstrip) begin = strip_left(text, done, begin);
+        if (t->lstrip) begin = begin < done ? done : strip_left(text, done, begin);
         if (t->rstrip) end = strip_right(text, n, end);
         if (begin > done) RH_TRY(fn(arg, text + done, begin - done, NULL));
-        RH_TRY(fn(arg, text + begin, end - begin, t));
-        done = end > done ? end : done;
+        if (begin < end) RH_TRY(fn(arg, text + begin, end - begin, t));
+        done = end;
     }
     return done < n ? fn(arg, text + done, n - done, NULL) : RH_OK;
 }

@@ -40,7 +40,8 @@ enum { RH_ADDED_MOST = 8 << 20 }; /* bytes of all tokens together */
 
 /* Adds a token (its begin and length are set here); n > 0. */
 rh_status rh_added_put(rh_ctx *ctx, rh_added *a, const char *text, size_t n, rh_added_token token);
-/* Makes the automaton; nothing may be put afterwards. A text put twice counts once. */
+/* Makes the automaton; nothing may be put afterwards. Of two tokens with
+ * one text the first counts. */
 rh_status rh_added_finish(rh_ctx *ctx, rh_added *a);
 void rh_added_close(rh_ctx *ctx, rh_added *a);
 

@@ -159,6 +159,15 @@ static rh_status metaspace(rh_ctx *ctx, rh_decoding *d, size_t i, const char *te
     return push(ctx, d, i + 1, s->text.at, s->text.used);
 }
 
+static rh_status strip_token(rh_ctx *ctx, rh_decoding *d, size_t i, const char *text, size_t n) {
+    const rh_decoder_step *step = &d->decoder->steps[i];
+    size_t size = step->content.used;
+    for (size_t k = 0; k < step->start && stands_at(&step->content, text, n); k++) text += size, n -= size;
+    for (size_t k = 0; k < step->stop && n >= size && stands_at(&step->content, text + n - size, size); k++)
+        n -= size;
+    return push(ctx, d, i + 1, text, n);
+}
+
 /* Passes on `count` of the stripped character that turned out not to be at the end. */
 static rh_status give_tail(rh_ctx *ctx, rh_decoding *d, size_t i, size_t count) {
     const rh_bytes *content = &d->decoder->steps[i].content;
@@ -167,8 +176,8 @@ static rh_status give_tail(rh_ctx *ctx, rh_decoding *d, size_t i, size_t count) 
     return RH_OK;
 }
 
-/* A token, or a part of it. */
-static rh_status strip(rh_ctx *ctx, rh_decoding *d, size_t i, const char *text, size_t n) {
+/* As strip_token, of a token that comes in parts: what may be its end waits. */
+static rh_status strip_part(rh_ctx *ctx, rh_decoding *d, size_t i, const char *text, size_t n) {
     const rh_decoder_step *step = &d->decoder->steps[i];
     rh_decoding_state *s = &d->states[i];
     size_t tail = 0, size = step->content.used;
@@ -184,11 +193,6 @@ static rh_status strip(rh_ctx *ctx, rh_decoding *d, size_t i, const char *text, 
     RH_TRY(give_tail(ctx, d, i, s->tail));
     s->tail = tail < step->stop ? tail : step->stop;
     return push(ctx, d, i + 1, text, n - s->tail * size);
-}
-
-static void strip_anew(rh_decoding_state *s) {
-    s->count = s->tail = 0;
-    s->begun = false;
 }
 
 /* ---- the chain ---- */
@@ -211,8 +215,7 @@ static rh_status push(rh_ctx *ctx, rh_decoding *d, size_t i, const char *text, s
         return step->gather ? rh_bytes_put(ctx, &d->states[i].held, text, n)
                             : push(ctx, d, i + 1, text, n);
     case RH_DECODE_STRIP:
-        RH_TRY(strip(ctx, d, i, text, n));
-        if (!step->parts) strip_anew(&d->states[i]);
+        return step->parts ? strip_part(ctx, d, i, text, n) : strip_token(ctx, d, i, text, n);
     }
     return RH_OK;
 }

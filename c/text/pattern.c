@@ -30,18 +30,29 @@ struct rh_pattern {
 
 /* ---- from Oniguruma's spelling to PCRE2's ---- */
 
-/* The other spelling of the escape \c; NULL: the same in both. \s: PCRE2 counts U+180E, too; \w: PCRE2
- * leaves out marks and connectors; \h: a hexadecimal digit to one, a blank to the other. */
-static const char *escape_of(char c, bool in_class) {
-    switch (c) {
-    case 's': return "\\p{White_Space}";
-    case 'S': return "\\P{White_Space}";
-    case 'w':
-        return in_class ? "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}" : "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]";
-    case 'W': return in_class ? "" : "[^\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]";
-    case 'h': return in_class ? "0-9a-fA-F" : "[0-9a-fA-F]";
-    case 'H': return in_class ? "" : "[^0-9a-fA-F]";
-    }
+/* Oniguruma's word characters: in a class, and, by another of its tables, outside. */
+#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+#define ALONE WORD "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}"
+
+/* What PCRE2 reads otherwise: \s has U+180E there, \w lacks marks and connectors and has all numbers,
+ * and \b with it; \h is a blank to it, a hexadecimal digit to Oniguruma. */
+static const struct {
+    char escape;
+    const char *alone, *in_class; /* "": not expressible; NULL: as it is */
+} spellings[] = {
+    {'s', "\\p{White_Space}", "\\p{White_Space}"},
+    {'S', "\\P{White_Space}", "\\P{White_Space}"},
+    {'w', "[" ALONE "]", WORD},
+    {'W', "[^" ALONE "]", ""},
+    {'b', "(?:(?<=[" ALONE "])(?![" ALONE "])|(?<![" ALONE "])(?=[" ALONE "]))", NULL},
+    {'B', "(?:(?<=[" ALONE "])(?=[" ALONE "])|(?<![" ALONE "])(?![" ALONE "]))", NULL},
+    {'h', "[0-9a-fA-F]", "0-9a-fA-F"},
+    {'H', "[^0-9a-fA-F]", ""},
+};
+
+static const char *other_spelling(char c, bool in_class) {
+    for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++)
+        if (spellings[i].escape == c) return in_class ? spellings[i].in_class : spellings[i].alone;
     return NULL;
 }
 
@@ -50,7 +61,7 @@ static rh_status refuse(rh_ctx *ctx, const char *what) {
 }
 
 static rh_status put_escape(rh_ctx *ctx, rh_bytes *out, const char *p, bool in_class) {
-    const char *other = escape_of(p[1], in_class);
+    const char *other = other_spelling(p[1], in_class);
     if (!other) return rh_bytes_put(ctx, out, p, 2);
     if (!*other) return refuse(ctx, p[1] == 'W' ? "\\W inside [...]" : "\\H inside [...]");
     return rh_bytes_put(ctx, out, other, strlen(other));
@@ -189,7 +200,7 @@ static rh_status search_regex(rh_matches *m, size_t from, size_t *begin, size_t 
 static rh_status search(rh_matches *m, size_t from, size_t *begin, size_t *end, bool *found) {
     const rh_pattern *p = m->pattern;
     if (!p->literal) return search_regex(m, from, begin, end, found);
-    const char *at = p->length ? memmem(m->text + from, m->n - from, p->literal, p->length) : NULL;
+    const char *at = memmem(m->text + from, m->n - from, p->literal, p->length);
     *found = at != NULL;
     if (at) *begin = (size_t)(at - m->text), *end = *begin + p->length;
     return RH_OK;

@@ -9,7 +9,8 @@
 
 typedef struct rh_pattern rh_pattern;
 
-/* Returns new, or NULL after rh_fail (RH_EDATA: what is wrong with it, without saying where). */
+/* Each returns new, or NULL after rh_fail (RH_EDATA: what is wrong with it, without saying where).
+ * A literal is not empty. */
 rh_pattern *rh_pattern_literal(rh_ctx *ctx, const char *text, size_t n);
 rh_pattern *rh_pattern_regex(rh_ctx *ctx, const char *text, size_t n);
 /* Takes p, which may be NULL. */

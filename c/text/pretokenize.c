@@ -91,7 +91,7 @@ static rh_status put_part(splitter *s, size_t begin, size_t end, bool match) {
     return RH_OK;
 }
 
-/* Splits text at the pattern's matches; an empty pattern matches nowhere. */
+/* Splits text at the pattern's matches. */
 static rh_status split_at(splitter *s, rh_pattern *pattern, size_t n) {
     rh_matches m = rh_matches_of(pattern, s->text, n);
     size_t done = 0;

@@ -133,7 +133,8 @@ rh_status rh_read_pattern(rh_reader *r, json_t *object, rh_pattern **out) {
     size_t before = rh_reader_enter(r, ".pattern");
     bool regex = json_object_get(pattern, "Regex") != NULL;
     RH_TRY(rh_read_string(r, pattern, regex ? "Regex" : "String", &text, &n));
-    *out = regex ? rh_pattern_regex(r->ctx, text, n) : rh_pattern_literal(r->ctx, text, n);
+    /* the empty text matches everywhere, as the empty expression does */
+    *out = regex || n == 0 ? rh_pattern_regex(r->ctx, text, n) : rh_pattern_literal(r->ctx, text, n);
     if (!*out) return rh_reader_place(r, regex ? "Regex" : "String");
     rh_reader_leave(r, before);
     return RH_OK;

@@ -169,9 +169,11 @@ static rh_status name_token(rh_reader *r, rh_tokenizer *t, const char *text, siz
     return RH_OK;
 }
 
+/* A token that is looked for in normalized text decodes to what it looks like there. */
 static rh_status put_normalized(rh_reader *r, rh_tokenizer *t, const char *text, size_t n,
                                 rh_added_token token) {
     RH_TRY(rh_normalize(r->ctx, &t->normalizer, text, n, &text, &n));
+    RH_TRY(rh_vocab_show(r->ctx, &t->vocab, token.id, text, n));
     return n ? rh_added_put(r->ctx, &t->normalized, text, n, token) : RH_OK;
 }
 

@@ -85,14 +85,13 @@ static rh_status put_special(rh_reader *r, json_t *specials, json_t *piece, cons
 }
 
 /* One place of a template: before the text, the text, or behind it. */
-static rh_status read_place(rh_reader *r, json_t *specials, json_t *place, const rh_tokenizer *t,
-                            rh_ids *before, rh_ids *behind, bool *seen) {
+static rh_status read_place(rh_reader *r, json_t *specials, json_t *place, rh_tokenizer *t, bool *seen) {
     json_t *piece;
     const char *name;
     size_t n;
     if (!json_is_object(place)) return rh_reader_fail(r, "an object wanted");
     RH_TRY(rh_read_optional(r, place, "SpecialToken", JSON_OBJECT, &piece));
-    if (piece) return put_special(r, specials, piece, t, *seen ? behind : before);
+    if (piece) return put_special(r, specials, piece, t, *seen ? &t->suffix : &t->prefix);
     RH_TRY(rh_read_part(r, place, "Sequence", JSON_OBJECT, &piece));
     RH_TRY(rh_read_string(r, piece, "id", &name, &n));
     if (*seen || strcmp(name, "A") != 0) return rh_reader_fail(r, "the text A wanted, once");
@@ -100,39 +99,25 @@ static rh_status read_place(rh_reader *r, json_t *specials, json_t *place, const
     return RH_OK;
 }
 
-static rh_status read_places(rh_reader *r, json_t *item, const rh_tokenizer *t, rh_ids *before, rh_ids *behind) {
+static rh_status read_places(rh_reader *r, json_t *item, rh_tokenizer *t) {
     json_t *places, *specials;
     bool seen = false;
     RH_TRY(rh_read_part(r, item, "single", JSON_ARRAY, &places));
     RH_TRY(rh_read_part(r, item, "special_tokens", JSON_OBJECT, &specials));
     for (size_t i = 0; i < json_array_size(places); i++) {
         size_t back = rh_reader_enter(r, ".single[%zu]", i);
-        RH_TRY(read_place(r, specials, json_array_get(places, i), t, before, behind, &seen));
+        RH_TRY(read_place(r, specials, json_array_get(places, i), t, &seen));
         rh_reader_leave(r, back);
     }
     return seen ? RH_OK : rh_reader_fail(r, "single does not hold the text A");
 }
 
-/* outer = added + outer for what stands before the text. */
-static rh_status put_around(rh_ctx *ctx, rh_tokenizer *t, rh_ids *before, const rh_ids *behind) {
-    for (size_t i = 0; i < t->prefix.used; i++) RH_TRY(rh_ids_put(ctx, before, t->prefix.at[i]));
-    rh_ids swap = t->prefix;
-    t->prefix = *before;
-    *before = swap;
-    for (size_t i = 0; i < behind->used; i++) RH_TRY(rh_ids_put(ctx, &t->suffix, behind->at[i]));
-    return RH_OK;
-}
-
 static rh_status read_postprocessor(rh_reader *r, json_t *item, const char *type, rh_tokenizer *t) {
-    rh_ids before = {0}, behind = {0};
     if (strcmp(type, "ByteLevel") == 0) return RH_OK; /* it trims offsets, which we don't have */
     if (strcmp(type, "TemplateProcessing") != 0)
         return rh_refuse_type(r, type, "TemplateProcessing, ByteLevel, Sequence are");
-    rh_status status = read_places(r, item, t, &before, &behind);
-    if (status == RH_OK) status = put_around(r->ctx, t, &before, &behind);
-    rh_ids_free(r->ctx, &before);
-    rh_ids_free(r->ctx, &behind);
-    return status;
+    if (t->prefix.used + t->suffix.used) return rh_reader_fail(r, "one TemplateProcessing wanted, this is another");
+    return read_places(r, item, t);
 }
 
 rh_status rh_read_postprocessor(rh_reader *r, json_t *root, rh_tokenizer *t) {

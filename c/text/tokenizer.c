@@ -120,7 +120,7 @@ rh_status rh_stream_feed(rh_stream *s, uint64_t id, rh_bytes *out) {
     const rh_vocab *v = &s->tokenizer->vocab;
     const rh_token *token = rh_vocab_token(v, id);
     if (!token || (s->skip_special && token->kind & RH_TOKEN_SPECIAL)) return RH_OK;
-    return rh_decoding_feed(s->tokenizer->ctx, &s->decoding, v->text.at + token->begin, token->length, out);
+    return rh_decoding_feed(s->tokenizer->ctx, &s->decoding, v->text.at + token->shown, token->shown_length, out);
 }
 
 rh_status rh_stream_finish(rh_stream *s, rh_bytes *out) {

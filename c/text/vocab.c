@@ -64,11 +64,19 @@ rh_status rh_vocab_put(rh_ctx *ctx, rh_vocab *v, const char *text, size_t n, uin
     RH_TRY(rh_grow(ctx, &tokens, &v->room, (size_t)id + 1, sizeof *v->tokens));
     v->tokens = tokens;
     if (v->room > before) memset(v->tokens + before, 0, (v->room - before) * sizeof *v->tokens);
-    rh_token token = {v->text.used, (uint32_t)n, (uint8_t)kind};
+    rh_token token = {v->text.used, v->text.used, (uint32_t)n, (uint32_t)n, (uint8_t)kind};
     RH_TRY(rh_bytes_put(ctx, &v->text, text, n));
     v->tokens[id] = token;
     v->slots[slot_of(v, text, n)] = id + 1;
     v->count++;
     if (id >= v->ids) v->ids = (size_t)id + 1;
+    return RH_OK;
+}
+
+rh_status rh_vocab_show(rh_ctx *ctx, rh_vocab *v, uint32_t id, const char *text, size_t n) {
+    size_t begin = v->text.used;
+    RH_TRY(rh_bytes_put(ctx, &v->text, text, n));
+    v->tokens[id].shown = begin;
+    v->tokens[id].shown_length = (uint32_t)n;
     return RH_OK;
 }

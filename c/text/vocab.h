@@ -16,9 +16,9 @@ enum {
 };
 
 typedef struct rh_token {
-    size_t begin;
-    uint32_t length;
-    uint8_t kind; /* 0: no token has this id */
+    size_t begin, shown;    /* in rh_vocab.text */
+    uint32_t length, shown_length;
+    uint8_t kind;           /* 0: no token has this id */
 } rh_token;
 
 typedef struct rh_vocab {
@@ -36,6 +36,8 @@ rh_status rh_vocab_open(rh_ctx *ctx, rh_vocab *v, size_t count);
 void rh_vocab_close(rh_ctx *ctx, rh_vocab *v);
 /* Adds a token; neither text nor id may be there, id < RH_VOCAB_MOST. */
 rh_status rh_vocab_put(rh_ctx *ctx, rh_vocab *v, const char *text, size_t n, uint32_t id, int kind);
+/* From now on the token with this id decodes to another text. It is found by its own as before. */
+rh_status rh_vocab_show(rh_ctx *ctx, rh_vocab *v, uint32_t id, const char *text, size_t n);
 /* The id of a token of any kind, or -1. */
 int64_t rh_vocab_find(const rh_vocab *v, const char *text, size_t n);
 /* The id of a token of the model, or -1. */
