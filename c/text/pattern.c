@@ -1,4 +1,8 @@
-/* See pattern.h. */
+/* See pattern.h. An expression is compiled anchored and tried at one place after the other. A try sees a
+ * short window of the text and has few steps; when it reaches the window's end, or runs out of steps, it
+ * is begun again with more of them, and that counts against the text's budget. So neither backtracking
+ * nor looking far ahead from every place goes on without end, and what is found is what the whole text
+ * would give: PCRE2 tells when a try touches the end of what it sees. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -11,8 +15,10 @@
 #include "text/bytes.h"
 
 enum {
-    PATTERN_MOST = 1 << 16,
-    MATCH_LIMIT = 4 << 20,  /* steps of one search from one place */
+    PATTERN_MOST = 1 << 14,
+    FIRST_STEPS = 64,       /* of a try; free */
+    FIRST_WINDOW = 64,      /* bytes */
+    MORE = 16,              /* times as many in the next one */
     HEAP_LIMIT = 64 << 10,  /* KiB, without JIT */
     STACK_FIRST = 32 << 10, /* bytes, with JIT */
     STACK_MOST = 8 << 20
@@ -26,6 +32,7 @@ struct rh_pattern {
     pcre2_match_data *data;
     pcre2_match_context *match;
     pcre2_jit_stack *stack;
+    bool jit;
 };
 
 /* ---- from Oniguruma's spelling to PCRE2's ---- */
@@ -107,12 +114,10 @@ static rh_status prepare(rh_pattern *p, pcre2_general_context *general) {
     p->data = pcre2_match_data_create(1, general);
     p->match = pcre2_match_context_create(general);
     if (!p->data || !p->match) return RH_ENOMEM;
-    pcre2_set_match_limit(p->match, MATCH_LIMIT);
     pcre2_set_heap_limit(p->match, HEAP_LIMIT);
-    if (pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE) != 0) return RH_OK;
-    p->stack = pcre2_jit_stack_create(STACK_FIRST, STACK_MOST, general);
-    if (!p->stack) return RH_ENOMEM;
-    pcre2_jit_stack_assign(p->match, NULL, p->stack);
+    p->jit = pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD) == 0;
+    if (p->jit) p->stack = pcre2_jit_stack_create(STACK_FIRST, STACK_MOST, general);
+    if (p->stack) pcre2_jit_stack_assign(p->match, NULL, p->stack); /* else 32 KiB of the thread's */
     return RH_OK;
 }
 
@@ -124,8 +129,8 @@ static rh_status compile(rh_pattern *p, pcre2_general_context *general, const rh
     pcre2_set_newline(options, PCRE2_NEWLINE_LF);
     /* Oniguruma's ^ and $ stand at every line */
     p->code = pcre2_compile((PCRE2_SPTR)(text->at ? text->at : ""), text->used,
-                            PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error,
-                            &at, options);
+                            PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_ANCHORED | PCRE2_NEVER_BACKSLASH_C,
+                            &error, &at, options);
     pcre2_compile_context_free(options);
     if (p->code) return prepare(p, general);
     if (error == PCRE2_ERROR_HEAP_FAILED) return RH_ENOMEM;
@@ -179,28 +184,63 @@ void rh_pattern_free(rh_pattern *p) {
 
 /* ---- matching ---- */
 
-static rh_status search_regex(rh_matches *m, size_t from, size_t *begin, size_t *end, bool *found) {
-    rh_pattern *p = m->pattern;
-    int rc = pcre2_match(p->code, (PCRE2_SPTR)m->text, m->n, from, PCRE2_NO_UTF_CHECK, p->data, p->match);
-    *found = rc >= 0;
-    if (rc >= 0) {
-        const PCRE2_SIZE *ends = pcre2_get_ovector_pointer(p->data);
-        /* \K inside a look-around can put the beginning anywhere */
-        *begin = ends[0] < from ? from : ends[0];
-        *end = ends[1] < *begin ? *begin : ends[1];
-    }
-    if (rc >= 0 || rc == PCRE2_ERROR_NOMATCH) return RH_OK;
-    if (rc == PCRE2_ERROR_NOMEMORY) return RH_ENOMEM;
-    char why[128] = "";
-    pcre2_get_error_message(rc, (PCRE2_UCHAR *)why, sizeof why);
-    return rh_fail(p->ctx, RH_EDATA, RH_NO_OPERAND,
-                   "a regular expression of the tokenizer gave up at byte %zu of a text: %s", from + 1, why);
+/* Where a window of so many bytes from `at` on ends, between characters. */
+static size_t window_end(const rh_matches *m, size_t at, size_t bytes) {
+    if (bytes >= m->n - at) return m->n;
+    size_t end = at + bytes;
+    while (end < m->n && ((unsigned char)m->text[end] & 0xC0) == 0x80) end++;
+    return end;
 }
 
-static rh_status search(rh_matches *m, size_t from, size_t *begin, size_t *end, bool *found) {
+static int try_once(const rh_pattern *p, const rh_matches *m, size_t at, size_t end) {
+    PCRE2_SPTR text = (PCRE2_SPTR)m->text;
+    uint32_t options = end < m->n ? PCRE2_PARTIAL_HARD : 0;
+    return p->jit ? pcre2_jit_match(p->code, text, end, at, options, p->data, p->match)
+                  : pcre2_match(p->code, text, end, at, options | PCRE2_NO_UTF_CHECK, p->data, p->match);
+}
+
+/* PCRE2's answer at one place. */
+static int try_at(const rh_pattern *p, rh_matches *m, size_t at) {
+    int64_t steps = FIRST_STEPS, window = FIRST_WINDOW;
+    for (;;) {
+        pcre2_set_match_limit(p->match, (uint32_t)steps);
+        int rc = try_once(p, m, at, window_end(m, at, (size_t)window));
+        if (rc != PCRE2_ERROR_PARTIAL && rc != PCRE2_ERROR_MATCHLIMIT) return rc;
+        int64_t *more = rc == PCRE2_ERROR_PARTIAL ? &window : &steps;
+        *more *= MORE;
+        m->budget -= *more;
+        if (m->budget < 0 || steps > UINT32_MAX) return PCRE2_ERROR_MATCHLIMIT;
+    }
+}
+
+static rh_status gave_up(rh_ctx *ctx, size_t at, int rc) {
+    char why[128] = "";
+    if (rc == PCRE2_ERROR_NOMEMORY) return RH_ENOMEM;
+    pcre2_get_error_message(rc, (PCRE2_UCHAR *)why, sizeof why);
+    return rh_fail(ctx, RH_EDATA, RH_NO_OPERAND,
+                   "a regular expression of the tokenizer gave up at byte %zu of a text: %s", at + 1, why);
+}
+
+static rh_status search_regex(rh_matches *m, size_t *begin, size_t *end, bool *found) {
     const rh_pattern *p = m->pattern;
-    if (!p->literal) return search_regex(m, from, begin, end, found);
-    const char *at = memmem(m->text + from, m->n - from, p->literal, p->length);
+    const PCRE2_SIZE *ends = pcre2_get_ovector_pointer(p->data);
+    for (size_t at = m->from; at <= m->n; at += at < m->n ? rh_utf8_length_of((unsigned char)m->text[at]) : 1) {
+        int rc = try_at(p, m, at);
+        *found = rc >= 0;
+        if (rc == PCRE2_ERROR_NOMATCH) continue;
+        if (rc < 0) return gave_up(p->ctx, at, rc);
+        /* \K inside a look-around can put the beginning anywhere */
+        *begin = ends[0] < m->from ? m->from : ends[0];
+        *end = ends[1] < *begin ? *begin : ends[1];
+        return RH_OK;
+    }
+    return RH_OK;
+}
+
+static rh_status search(rh_matches *m, size_t *begin, size_t *end, bool *found) {
+    const rh_pattern *p = m->pattern;
+    if (!p->literal) return search_regex(m, begin, end, found);
+    const char *at = memmem(m->text + m->from, m->n - m->from, p->literal, p->length);
     *found = at != NULL;
     if (at) *begin = (size_t)(at - m->text), *end = *begin + p->length;
     return RH_OK;
@@ -212,7 +252,7 @@ rh_status rh_matches_next(rh_matches *m, bool *found) {
     for (;;) {
         *found = false;
         if (m->from > m->n) return RH_OK;
-        RH_TRY(search(m, m->from, &begin, &end, found));
+        RH_TRY(search(m, &begin, &end, found));
         if (!*found) return RH_OK;
         if (begin != end || !m->any || end != m->end) break;
         m->from += m->from < m->n ? rh_utf8_length_of((unsigned char)m->text[m->from]) : 1;

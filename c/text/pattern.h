@@ -23,11 +23,12 @@ typedef struct rh_matches {
     size_t from;       /* where the next search begins */
     size_t begin, end; /* the last match */
     bool any;          /* there was one */
+    int64_t budget;    /* steps that an expression may yet take beyond the few that are free */
 } rh_matches;
 
 /* A walk over the matches in text, from the left, none inside another. */
 static inline rh_matches rh_matches_of(rh_pattern *pattern, const char *text, size_t n) {
-    return (rh_matches){.pattern = pattern, .text = text, .n = n};
+    return (rh_matches){.pattern = pattern, .text = text, .n = n, .budget = 8192 + 64 * (int64_t)n};
 }
 /* The next one into begin, end; *found = false after the last. RH_EDATA when a limit was reached. */
 rh_status rh_matches_next(rh_matches *m, bool *found);
