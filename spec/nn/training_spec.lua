@@ -32,7 +32,7 @@ local function train(options, threads, steps)
   rlhf.threads(threads)
   local model, random = rlhf.model(options), samples.generator "threads"
   local opt, losses = rlhf.optim.adamw(model:parameters(), {lr = 3e-3}), {}
-  for i = 1, steps do losses[i] = step(model, opt, draw(random, 6, 80)) end
+  for i = 1, steps do losses[i] = step(model, opt, draw(random, 4, 60)) end
   local weights = {}
   for i, p in ipairs(model:parameters()) do weights[i] = p:totable() end
   opt:close()
@@ -45,11 +45,11 @@ describe("training", function()
 
   for _, options in ipairs(MODELS) do
     it("gives the same bits with 1 and 2 threads: " .. options.arch, function()
-      local one, one_weights = train(options, 1, 20)
-      local two, two_weights = train(options, 2, 20)
+      local one, one_weights = train(options, 1, 100)
+      local two, two_weights = train(options, 2, 100)
       assert.same(one, two)
       assert.same(one_weights, two_weights)
-      assert.is_true(one[20] < one[1] - 0.5) -- and it has learnt something
+      assert.is_true(one[100] < one[1] - 0.5) -- and it has learnt something
     end)
   end
 

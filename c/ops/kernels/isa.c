@@ -1,5 +1,6 @@
 #include "ops/kernels/isa.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,36 +55,42 @@ static const isa sets[] = {{"generic", always, {RH_KERNEL_FILES(MEMBER_GENERIC)}
 #endif
 
 enum { SETS = sizeof sets / sizeof sets[0] };
-static const char *chosen = "";
+
+/* Written once, under the lock, by the first state of the process; every state passes the lock before it
+ * reads them. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static const char *chosen;
+static const char *supported[SETS + 1];
 
 const char *rh_isa_name(void) { return chosen; }
+const char *const *rh_isa_supported(void) { return supported; }
 
-const char *const *rh_isa_supported(void) {
-    static const char *names[SETS + 1];
-    int n = 0;
-    for (int i = 0; i < SETS; i++)
-        if (sets[i].supported()) names[n++] = sets[i].name;
-    return names;
-}
-
+/* The best supported set, or the one named, or NULL. */
 static const isa *find(const char *wanted) {
     const isa *best = NULL;
-    for (int i = 0; i < SETS; i++) {
-        bool asked = !wanted || !*wanted || strcmp(wanted, sets[i].name) == 0;
-        if (asked && sets[i].supported()) best = &sets[i];
+    for (int i = 0, n = 0; i < SETS; i++) {
+        if (!sets[i].supported()) continue;
+        supported[n++] = sets[i].name;
+        if (!wanted || !*wanted || strcmp(wanted, sets[i].name) == 0) best = &sets[i];
     }
     return best;
 }
 
-rh_status rh_isa_choose(rh_ctx *ctx, const char *wanted) {
+static bool choose(const char *wanted) {
     const isa *set = find(wanted);
-    if (set) {
-        rh_kernels = set->tables;
-        chosen = set->name;
-        return RH_OK;
-    }
+    if (!set) return false;
+    rh_kernels = set->tables;
+    chosen = set->name;
+    return true;
+}
+
+rh_status rh_isa_choose(rh_ctx *ctx, const char *wanted) {
+    pthread_mutex_lock(&lock);
+    bool done = chosen || choose(wanted);
+    pthread_mutex_unlock(&lock);
+    if (done) return RH_OK;
     char have[64] = "";
-    for (const char *const *name = rh_isa_supported(); *name; name++)
+    for (const char *const *name = supported; *name; name++)
         snprintf(have + strlen(have), sizeof have - strlen(have), " %s", *name);
     return rh_fail(ctx, RH_EARG, RH_NO_OPERAND, "RLHF_ISA=%s: this processor has%s", wanted, have);
 }

@@ -28,7 +28,7 @@ typedef struct rh_kernel_tables {
 } rh_kernel_tables;
 extern rh_kernel_tables rh_kernels;
 
-/* Chooses the best set the processor and system support, or the one named by `wanted` (NULL or "":
+/* At the first call in the process (later ones change nothing): chooses the best set the processor and system support, or the one named by `wanted` (NULL or "":
  * the best). RH_EARG names what there is when `wanted` is unknown or not supported here. */
 rh_status rh_isa_choose(rh_ctx *ctx, const char *wanted);
 const char *rh_isa_name(void);
