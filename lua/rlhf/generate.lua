@@ -194,6 +194,7 @@ end
 --- Goes on from prompts, token by token: `model:generate(prompts, options)`. Logits are processed in the order
 -- of transformers: repetition penalty, min_new_tokens, temperature, top-k, top-p, min-p; other settings of
 -- generation_config.json than its end ids are not looked at.
+-- @function generate
 -- @tparam model model
 -- @tparam table prompts a list of ids (counting from 0), or a list of such lists, of any lengths
 -- @tparam[opt] table options

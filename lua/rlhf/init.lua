@@ -6,8 +6,8 @@ local core = require "rlhf.core"
 
 -- Names that are modules of their own.
 local modules = {batch = true, data = true, gradcheck = true, loss = true, model = true, optim = true, option = true,
-                 ppo = true, reward = true, reward_model = true, schedule = true, sft = true, tokenizer = true,
-                 trainer = true}
+                 ppo = true, reward = true, reward_model = true, safetensors = true, schedule = true, sft = true,
+                 tokenizer = true, trainer = true}
 
 -- Names that a module of another name has.
 local within = {load = "rlhf.folder", save = "rlhf.folder"}
@@ -98,6 +98,41 @@ end
 --- Tells what the library runs on.
 -- @function info
 -- @treturn table `version`, `blas`, `blas_core`, `isa`, `isa_supported`, `threads`, `processors`, `onednn`
+
+--- Loads a model folder.
+-- @function load
+-- @see rlhf.folder.load
+
+--- Saves a model, or a reward model, as a folder.
+-- @function save
+-- @see rlhf.folder.save
+
+--- The value of a JSON text. Objects become tables, arrays tables that `is_array` knows, null `rlhf.null`.
+-- @function json_decode
+-- @tparam string text
+-- @tparam[opt] table options `order` = false: objects remember the order of their keys; `limit` = 64 MiB: longest text
+-- @return value, or nil and the message
+
+--- JSON of a value.
+-- @function json_encode
+-- @param value
+-- @tparam[opt] table options `indent`: spaces for each level; without it all stands on one line
+-- @treturn string
+-- @raise on what JSON has no form for: NaN, functions, tables that hold themselves
+
+--- Reads a whole file.
+-- @function read_file
+-- @tparam string path
+-- @tparam[opt=67108864] int limit bytes
+-- @treturn string|nil
+-- @treturn ?string the message
+
+--- Writes a whole file: beside its name, synced, then renamed, so that it is the old one or the new one.
+-- @function write_file
+-- @tparam string path
+-- @tparam string text
+-- @treturn true|nil
+-- @treturn ?string the message
 
 --- Tensors. Operators `+ - * / ^` and unary `-` take numbers on either side; `#x` is the first size; `x == y` asks
 -- for the same tensor. `x[i]` is a view of the i-th slice, from the end when negative, nil behind the end;

@@ -1,5 +1,7 @@
 --- PPO: the verbs of rlhf.ppo_verbs, and a trainer made of them: `rlhf.ppo{policy =, reward =, prompts =}:run()`.
 -- @module rlhf.ppo
+-- @see rlhf.ppo_verbs
+-- @see rlhf.rollout
 local core = require "rlhf.core"
 local option = require "rlhf.option"
 local optim = require "rlhf.optim"

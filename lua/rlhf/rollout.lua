@@ -93,11 +93,13 @@ local methods = {}
 M.methods = methods
 
 --- How many places row r has for rewards and values.
+-- @function roll:places
 function methods:places(r)
   return self.lengths[r] + (self.lengths[r] < self.max_new_tokens and 1 or 0)
 end
 
 --- Places of all rows, a list.
+-- @function roll:place_counts
 function methods:place_counts()
   local list = {}
   for r = 1, #self.prompts do list[r] = self:places(r) end
@@ -137,6 +139,7 @@ end
 --- Scores every row: by a reward model, or by a function of a sample `{prompt, response (texts, where there is a
 -- tokenizer), prompt_ids, ids, row, ended}` that returns a number.
 -- @return the rollout
+-- @function roll:score
 function methods:score(rm)
   local scores = {}
   if type(rm) == "function" then
@@ -157,6 +160,7 @@ function methods:score(rm)
 end
 
 --- Log-probabilities of the same tokens under the reference model. Returns the rollout.
+-- @function roll:reference
 function methods:reference(model)
   self.reference_model = model
   self.ref_logp = logprobs(self, model)
@@ -164,12 +168,14 @@ function methods:reference(model)
 end
 
 --- The critic's value at every place. Returns the rollout.
+-- @function roll:values
 function methods:values(critic)
   self.value = over_chunks(self, function(b, value_rows) return critic:token_values(b, value_rows) end)
   return self
 end
 
 --- The exact divergence from the reference over the whole vocabulary at each token, [tokens].
+-- @function roll:exact_kl
 function methods:exact_kl(policy, reference)
   return (over_chunks(self, function(b)
     local scope <close> = core.scope()

@@ -73,6 +73,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string what is wrong, with file and place: `DIR/tokenizer.json: model.type 'Unigram' is not
 --   supported (BPE is)`
+-- @static
 function M.load(path)
   if type(path) ~= "string" then error("tokenizer.load: a path wanted, got " .. type(path), 2) end
   local info, message = core.file_info(path)
@@ -111,6 +112,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string which file can't be read
 -- @raise on unknown or impossible options
+-- @static
 function M.train(options)
   local files, message = train.run(options, 2)
   if not files then return nil, message end
