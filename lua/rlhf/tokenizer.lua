@@ -208,7 +208,6 @@ function tokenizer:save(folder)
   return ok, message
 end
 
---- How many tokens there are, added ones included.
 --- Do two tokenizers come from the same tokenizer.json, so that ids of one mean the same to the other?
 -- @tparam tokenizer other
 -- @treturn boolean
@@ -216,6 +215,7 @@ function tokenizer:same(other)
   return rawequal(self, other) or self.files[main] == other.files[main]
 end
 
+--- How many tokens there are, added ones included.
 function tokenizer:__len() return (self.core:count()) end
 
 function tokenizer:__tostring() return ("tokenizer: byte-pair encoding, %d tokens"):format(#self) end
