@@ -136,4 +136,15 @@ describe("misuse", function()
     refused("row 2 has no real token", batch.from_padded, {{1}, {1}}, {{1}, {0}})
     refused("ids: a list of lists wanted, got string", batch.from_padded, "x", {{1}})
   end)
+
+  it("outlives the scope it was made in, and can be closed by hand", function()
+    local b
+    do
+      local scope <close> = rlhf.scope()
+      b = rlhf.batch.sequences {{1, 2, 3}}
+    end
+    assert.equal(3, #b.ids)
+    b:close()
+    assert.has_error(function() return #b.ids end)
+  end)
 end)

@@ -153,6 +153,13 @@ describe("ppo trainer", function()
     assert.is_true(first["val/first_ratio"] < 1e-4)
   end)
 
+  it("hands out the last rollout, which outlives the step's scope", function()
+    local _, _, _, trainer = run {updates = 1}
+    local roll = trainer.ppo.last_rollout
+    assert.matches("16 rows", tostring(roll), 1, true)
+    assert.matches("advantage", tostring(roll[1]), 1, true)
+  end)
+
   it("gives the same bits twice, with 1 and with 2 threads", function()
     local before, weights = rlhf.threads(), {}
     for threads = 1, 2 do

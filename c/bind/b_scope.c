@@ -134,8 +134,19 @@ static int scope_tostring(lua_State *L) {
     return 1;
 }
 
+/* core.unscoped(t, ...) -> t, ...: they belong to no scope, for objects that hold tensors of their own */
+static int unscoped(lua_State *L) {
+    int n = lua_gettop(L);
+    for (int arg = 1; arg <= n; arg++) {
+        rhl_handle *h = rhl_test_handle(L, arg);
+        if (!h) return rhl_typeerror(L, arg, RHL_TENSOR);
+        rhl_scope_disown(h);
+    }
+    return n;
+}
+
 void rhl_open_scope(lua_State *L, rhl_state *state) {
-    const luaL_Reg functions[] = {{"scope", scope_open}, {NULL, NULL}};
+    const luaL_Reg functions[] = {{"scope", scope_open}, {"unscoped", unscoped}, {NULL, NULL}};
     const luaL_Reg metamethods[] = {{"__gc", scope_gc}, {"__close", scope_close},
                                     {"__tostring", scope_tostring}, {NULL, NULL}};
     const luaL_Reg methods[] = {{"keep", scope_keep}, {"close", scope_close}, {NULL, NULL}};

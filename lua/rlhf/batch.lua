@@ -9,7 +9,8 @@ local Batch = {}
 Batch.__index = Batch
 Batch.__name = "rlhf.batch"
 
-local function i64(list) return core.tensor(list, {dtype = "i64"}) end
+-- A batch holds its tensors itself: it outlives the scope it was made in.
+local function i64(list) return core.unscoped(core.tensor(list, {dtype = "i64"})) end
 
 -- Collects what becomes the tensors of a batch.
 local function builder()
@@ -187,6 +188,12 @@ end
 
 --- Is x a batch?
 function M.is(x) return getmetatable(x) == Batch end
+
+--- Releases the batch's tensors now, not when the collector comes: `local b <close> = ...` does so too.
+function Batch:close()
+  for _, t in ipairs {self.ids, self.positions, self.segments, self.rows, self.targets} do t:close() end
+end
+Batch.__close = Batch.close
 
 function Batch:__tostring()
   return ("batch: %d tokens in %d segments, %d predicted"):format(self.tokens, #self.segments, self.trained)

@@ -112,6 +112,7 @@ function Model:hidden(input, options)
     error(("model:hidden: layer: -1 to %d wanted, got %s"):format(self.settings.layers, tostring(layer)), 2)
   end
   local b, one = batch_of(input, "model:hidden")
+  local closing <close> = b ~= input and b or nil
   local scope <close> = core.scope()
   local x = call(self.forward, self, b, layer >= 0 and layer or nil, layer == -1)
   local list = keep(scope, parts(x, segment_lengths(b)))
@@ -123,6 +124,7 @@ end
 -- @return tensor [T, vocab] for one sequence, else a list of them, one for each segment
 function Model:logits(input)
   local b, one = batch_of(input, "model:logits")
+  local closing <close> = b ~= input and b or nil
   local scope <close> = core.scope()
   local logits = ops.fused_linear(call(self.forward, self, b), head_of(self))
   local list = keep(scope, parts(logits, segment_lengths(b)))
@@ -139,6 +141,7 @@ function Model:logprobs(input, options)
     error(("model:logprobs: temperature: a number above 0 wanted, got %s"):format(options.temperature), 2)
   end
   local b, one = batch_of(input, "model:logprobs")
+  local closing <close> = b ~= input and b or nil
   local scope <close> = core.scope()
   local logp, entropy = call(ops.logprob_head, call(self.forward, self, b), head_of(self), b.rows, b.targets,
                              {scale = 1 / options.temperature})
@@ -193,7 +196,6 @@ end
 function Model:clone()
   local copy = assert(M.new(self.arch, self.settings, self.config))
   copy.tokenizer, copy.generation = self.tokenizer, self.generation
-  copy.generation, copy.tokenizer = self.generation, self.tokenizer
   core.no_grad(function()
     for i, p in ipairs(self.list) do copy.list[i]:copy_(p) end
   end)

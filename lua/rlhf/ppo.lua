@@ -132,6 +132,7 @@ local function learn(self, roll, adv, n, lr)
     local seed = o.seed + n * 1000003 + epoch
     for mb in roll:minibatches(adv, {size = size, seed = seed, shuffle = o.shuffle}) do
       local ok, reason = learn_from(self, mb, lr, sums)
+      mb.batch:close()
       if not ok then return nil, reason end
     end
   end

@@ -101,7 +101,7 @@ local function rewards_of(roll, kl, scores, options)
   for r, n in ipairs(roll.lengths) do
     local places = roll:places(r)
     for t = 1, places do
-      rewards[at + t] = t <= n and -options.beta * per_token[token + t] or 0
+      rewards[at + t] = t <= n and 0 - options.beta * per_token[token + t] or 0
     end
     local here = options.score_at == "past" and places or n
     rewards[at + here] = rewards[at + here] + scores[r]
@@ -148,7 +148,7 @@ function M.advantages(roll, options)
   local advantages = core.whiten(ops.index_select(plain, token_places(roll), 1), false)
   local made = {kl = kl, advantages = advantages, rewards = rewards, returns = returns, scores = scores,
                 beta = options.beta}
-  scope:keep(kl, advantages, rewards, returns)
+  core.unscoped(kl, advantages, rewards, returns)
   roll.advantages_made = made
   return made
 end

@@ -116,6 +116,7 @@ end
 local function loss_of(rm, rows, options, c)
   local scope <close> = core.scope()
   local b, leaves = batch_of(rows)
+  local closing <close> = b
   local z = rm:score_batch(b, leaves, {logit = true})
   local s = rm.activation == "sigmoid" and z:sigmoid() or z
   local taken = options.loss_on == "score" and s or z

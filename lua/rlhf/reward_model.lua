@@ -138,7 +138,8 @@ function Reward:score(items, options)
     sequences[i] = encode(self, item, i)
     leaves[i] = i - 1
   end
-  return self:score_batch(batch.sequences(sequences), leaves, options)
+  local b <close> = batch.sequences(sequences)
+  return self:score_batch(b, leaves, options)
 end
 
 --- The head at chosen tokens: a value for each (critics).

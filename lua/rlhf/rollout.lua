@@ -57,11 +57,15 @@ local function over_chunks(roll, f)
   local first, second = {}, {}
   core.no_grad(function()
     for _, rows in ipairs(chunks(roll)) do
+      local scope <close> = core.scope()
       local b, value_rows = layout(roll, rows)
+      local closing <close> = b
       first[#first + 1], second[#second + 1] = f(b, value_rows)
+      scope:keep(first[#first])
+      if second[#first] then scope:keep(second[#first]) end
     end
   end)
-  return ops.cat(first, 1), #second > 0 and ops.cat(second, 1) or nil
+  return core.unscoped(ops.cat(first, 1)), #second > 0 and core.unscoped(ops.cat(second, 1)) or nil
 end
 
 local function logprobs(roll, model, entropy)

@@ -81,7 +81,8 @@ end
 -- Loss (a share of the step's), and right predictions of one batch.
 local function forward(model, rows, divide)
   local ids, labels = labels_of(rows)
-  local loss, _, hit = model:loss(batch.sequences(ids, {labels = labels}), {divide = divide})
+  local b <close> = batch.sequences(ids, {labels = labels})
+  local loss, _, hit = model:loss(b, {divide = divide})
   return loss, hit
 end
 

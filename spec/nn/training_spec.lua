@@ -62,8 +62,8 @@ describe("training", function()
       for t = 1, 121 do longest[r][t] = t end
     end
     local function ragged()
-      local scope <close> = rlhf.scope() -- the batch goes with the step, not when the collector likes
-      step(model, opt, draw(random, 1 + math.floor(random() * 6), 120))
+      local b <close> = draw(random, 1 + math.floor(random() * 6), 120) -- goes with the step, not when the collector likes
+      step(model, opt, b)
     end
     longest = rlhf.batch.sequences(longest)
     for _ = 1, 20 do
