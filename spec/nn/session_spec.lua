@@ -113,7 +113,7 @@ describe("a session", function()
     collectgarbage()
   end)
 
-  it("asks the system for nothing after the first generation, and keeps nothing", function()
+  it("#limits: asks the system for nothing after the first generation, and keeps nothing", function()
     local function run()
       model:generate({ids_of(70, 1), ids_of(5, 2)}, {max_new_tokens = 50, stop = {}})
       collectgarbage()

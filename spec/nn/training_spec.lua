@@ -53,7 +53,7 @@ describe("training", function()
     end)
   end
 
-  it("asks the system for nothing once the largest batch has been seen", function()
+  it("#limits: asks the system for nothing once the largest batch has been seen", function()
     local model, random = rlhf.model(MODELS[2]), samples.generator "ragged"
     local opt = rlhf.optim.adamw(model:parameters(), {lr = 1e-3})
     local longest = {}
