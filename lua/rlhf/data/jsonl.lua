@@ -44,8 +44,9 @@ local function parse(line)
 end
 
 local function rows_of(f, path, skip, self)
-  local next_line, number = lines_of(f, path), 0
+  local next_line, number, ended = lines_of(f, path), 0, false
   return function()
+    if ended then return nil end -- a stage may ask again behind the end
     for line in next_line do
       number = number + 1
       if number == 1 and line then line = line:gsub("^" .. BOM, "") end
@@ -57,7 +58,8 @@ local function rows_of(f, path, skip, self)
         source.skip(self, place .. ": " .. message)
       end
     end
-    if io.type(f) == "file" then f:close() end
+    ended = true
+    f:close()
   end
 end
 
