@@ -82,13 +82,17 @@ function M.parts(row, template)
   return {{prompt, trained = false}, {response or row.response, trained = true, ends = true}}
 end
 
---- The text before the response, for generation: of a row {instruction, input} or {messages}.
+--- The text before the response, for generation: of a row {instruction, input}, {prompt} or {messages}.
 -- @tparam table row
 -- @tparam[opt="alpaca"] string|function template
 -- @treturn string
 function M.prompt(row, template)
   M.check(template, "prompt")
-  local r = {instruction = row.instruction, input = row.input or "", messages = row.messages}
+  if type(row) ~= "table" or type(row.prompt or row.instruction or row.messages and "") ~= "string" then
+    error("data.prompt: a row with instruction, prompt or messages wanted", 2)
+  end
+  local r = {instruction = row.prompt or row.instruction, input = row.input or "", messages = row.messages,
+             joined = row.prompt ~= nil}
   if type(template) == "function" then return (template(row)) end
   if template == "chat" then
     local parts = {}
