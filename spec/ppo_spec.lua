@@ -97,6 +97,21 @@ describe("ppo.advantages", function()
     for _, k in ipairs(ppo.advantages(roll, {estimator = "k3"}).kl:totable()) do assert.is_true(k >= -1e-6) end
   end)
 
+  it("is made anew over each minibatch when asked, by the population's variance", function()
+    local roll = rolled()
+    local adv = ppo.advantages(roll, {per = "minibatch", population = true, whiten_rewards = true})
+    for mb in roll:minibatches(adv, {size = 2, seed = 1}) do
+      assert.near(0, mb.advantages:mean():item(), 1e-5)
+      assert.near(1, mb.advantages:var {unbiased = false}:item(), 1e-3)
+      assert.are.equal(#mb.values, #mb.returns)
+    end
+    local whole = ppo.advantages(roll, {whiten_rewards = true, population = true})
+    for mb in roll:minibatches(adv, {shuffle = false}) do -- one minibatch of all rows: the same
+      fixtures.close(mb.advantages, whole.advantages, 1e-5, "advantages")
+      fixtures.close(mb.returns, whole.returns, 1e-5, "returns")
+    end
+  end)
+
   it("says what was forgotten", function()
     local roll = ppo.rollout(policy(), prompts, {max_new_tokens = 4, ends = {END}})
     assert.has_error(function() ppo.advantages(roll) end, "ppo.advantages: call roll:score(rm) first")
@@ -201,6 +216,14 @@ describe("ppo trainer", function()
   it("moves the coefficient of an adaptive KL towards its target", function()
     local _, _, last = run {updates = 6, kl = {beta = 0.5, target = 1e-9, horizon = 100}}
     assert.is_true(last["objective/kl_coef"] > 0.5)
+  end)
+
+  it("can share the policy's trunk with the critic, as the preset openai does", function()
+    local p, first, last, trainer = run {preset = "openai", max_new_tokens = 8, lr = 3e-3, kl = {beta = 0.01}, temperature = 1}
+    assert.are.equal(p, trainer.ppo.critic.base)
+    assert.is_true(last["objective/scores"] > first["objective/scores"])
+    local weight = trainer.ppo.critic.head[1].weight
+    assert.is_true(weight:abs():max():item() > 0) -- it began at 0 and has learnt
   end)
 
   it("warns in words", function()

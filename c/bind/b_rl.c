@@ -43,15 +43,16 @@ static int gae(lua_State *L) {
     return 2;
 }
 
-/* core.whiten(x, keep_mean) -> whitened [n], mean, variance */
+/* core.whiten(x, keep_mean, population) -> whitened [n], mean, variance */
 static int whiten(lua_State *L) {
     rhl_state *state = rhl_state_of(L);
     rhl_pace(L, state);
     rh_tensor *x = check_vector(L, 1, -1);
+    bool keep_mean = lua_toboolean(L, 2), population = lua_toboolean(L, 3);
     int64_t n = x->shape[0];
     rh_tensor *y = rhl_push_new(L, state, RH_F32, 1, &n);
-    rh_moments m = rh_moments_of(rh_f32(x), n);
-    rh_whiten(rh_f32(x), n, lua_toboolean(L, 2), rh_f32(y));
+    rh_moments m = rh_moments_of(rh_f32(x), n, population);
+    rh_whiten(rh_f32(x), n, m, keep_mean, rh_f32(y));
     lua_pushnumber(L, m.mean);
     lua_pushnumber(L, m.variance);
     return 3;

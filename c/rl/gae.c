@@ -16,18 +16,18 @@ void rh_gae(int64_t rows, const int64_t *lengths, const float *rewards, const fl
     }
 }
 
-rh_moments rh_moments_of(const float *x, int64_t n) {
+rh_moments rh_moments_of(const float *x, int64_t n, bool population) {
     rh_moments m = {0, 0};
     if (n == 0) return m;
     for (int64_t i = 0; i < n; i++) m.mean += x[i];
     m.mean /= (double)n;
     for (int64_t i = 0; i < n; i++) m.variance += (x[i] - m.mean) * (x[i] - m.mean);
-    m.variance = n > 1 ? m.variance / (double)(n - 1) : 0;
+    int64_t divisor = population ? n : n - 1;
+    m.variance = divisor > 0 ? m.variance / (double)divisor : 0;
     return m;
 }
 
-void rh_whiten(const float *x, int64_t n, bool keep_mean, float *y) {
-    rh_moments m = rh_moments_of(x, n);
+void rh_whiten(const float *x, int64_t n, rh_moments m, bool keep_mean, float *y) {
     double scale = 1 / sqrt(m.variance + 1e-8), back = keep_mean ? m.mean : 0;
     for (int64_t i = 0; i < n; i++) y[i] = (float)((x[i] - m.mean) * scale + back);
 }

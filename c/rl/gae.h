@@ -13,11 +13,12 @@ void rh_gae(int64_t rows, const int64_t *lengths, const float *rewards, const fl
             double gamma, double lambda, float *advantages, float *returns);
 
 typedef struct rh_moments {
-    double mean, variance; /* variance with Bessel's correction; 0 for fewer than two numbers */
+    double mean, variance; /* 0 for no numbers */
 } rh_moments;
-rh_moments rh_moments_of(const float *x, int64_t n);
+/* Variance of the population (divided by n), or with Bessel's correction (by n - 1; 0 for one number). */
+rh_moments rh_moments_of(const float *x, int64_t n, bool population);
 
 /* y = (x - mean) / sqrt(variance + 1e-8), plus mean again with keep_mean. y may be x. */
-void rh_whiten(const float *x, int64_t n, bool keep_mean, float *y);
+void rh_whiten(const float *x, int64_t n, rh_moments m, bool keep_mean, float *y);
 
 #endif

@@ -22,7 +22,8 @@ local known = {
   gamma = option.optional, lambda = option.optional, kl = option.optional, whiten_rewards = option.optional,
   score_at = option.optional, missing_end = option.optional, ends = option.optional, lr = option.optional,
   critic_lr = option.optional, schedule = option.optional, warmup = 0, grad_clip = option.optional, eps = option.optional,
-  shuffle = option.optional, output = option.optional, resume = false, log_every = 1, save_every = option.optional,
+  shuffle = option.optional, per = option.optional,
+  population = option.optional, output = option.optional, resume = false, log_every = 1, save_every = option.optional,
   quiet = false,
 }
 
@@ -87,13 +88,16 @@ local function same_tokenizer(a, b)
   return a == nil or b == nil or a:same(b)
 end
 
-local function default_critic(o)
+local function critic_of(o)
+  if o.critic == "shared" then return verbs.shared_critic(o.policy) end
+  if o.critic then return o.critic end
   if reward_model.is(o.reward) and same_tokenizer(o.reward.tokenizer, o.tokenizer) then return verbs.critic(o.reward) end
   return verbs.critic(o.policy)
 end
 
 local function optimizer_of(o, critic)
-  return optim.adamw({{params = o.policy:parameters()}, {params = critic:parameters(), lr = o.critic_lr or o.lr}},
+  local own = critic.base == o.policy and critic:head_parameters() or critic:parameters()
+  return optim.adamw({{params = o.policy:parameters()}, {params = own, lr = o.critic_lr or o.lr}},
                      {lr = o.lr, eps = o.eps, weight_decay = 0})
 end
 
@@ -106,6 +110,7 @@ local function roll_out(self, n)
   roll:score(o.reward):reference(self.reference):values(self.critic)
   local adv = verbs.advantages(roll, {beta = self.beta, gamma = o.gamma, lambda = o.lambda, estimator = o.kl.estimator,
     score_at = o.score_at, whiten_rewards = o.whiten_rewards, missing_end = o.missing_end,
+    per = o.per, population = o.population,
     policy = o.kl.estimator == "exact" and o.policy or nil})
   return roll, adv
 end
@@ -172,10 +177,12 @@ end
 -- @tparam table options `policy` (trained in place), `reward` (a reward model, or a function of a sample `{prompt,
 --   response, prompt_ids, ids, row, ended}` that returns a number), `prompts` (a source or list of ids, texts, or rows
 --   with `ids` or `prompt`), `tokenizer` (default the policy's), `reference` (default a frozen copy of the policy),
---   `critic` (default ppo.critic of the reward model where it shares the tokenizer, else of the policy), `preset` =
---   "rlhf", `updates` = 50 (rollouts), `batch` = 32 (prompts in each), `seed` = 1, and over the preset's values:
+--   `critic` ("shared": a head on the policy's own trunk; default ppo.critic of the reward model where it shares the
+--   tokenizer, else of the policy), `preset` = "rlhf", `updates` = 50 (rollouts), `batch` = 32 (prompts in each), `seed` = 1,
+--   and over the preset's values:
 --   `max_new_tokens`, `temperature`, `epochs`, `minibatches`, `clip`, `value_clip`, `vf`, `gamma`, `lambda`, `kl` =
---   {beta, target (adaptive), horizon, estimator}, `whiten_rewards`, `score_at`, `missing_end`, `ends`, `lr`,
+--   {beta, target (adaptive), horizon, estimator}, `whiten_rewards`, `score_at`, `missing_end`, `per`,
+--   `population`, `ends`, `lr`,
 --   `critic_lr`, `schedule`, `warmup`, `grad_clip`, `eps`, `shuffle`; `output`, `resume`, `log_every`, `save_every`,
 --   `quiet`
 -- @treturn trainer see rlhf.trainer; `trainer.ppo.last_rollout` is the last step's rollout
@@ -184,7 +191,7 @@ function M.make(options)
   o.tokenizer = o.tokenizer or o.policy.tokenizer
   local self = {o = o, beta = o.kl.beta, episodes = 0, prompts = collect_prompts(o.prompts, o.tokenizer)}
   self.reference = o.reference or o.policy:clone():freeze()
-  self.critic = o.critic or default_critic(o)
+  self.critic = critic_of(o)
   self.optimizer = optimizer_of(o, self.critic)
   self.schedule = schedules[o.schedule] {warmup = o.warmup, total = o.updates}
   local t = trainer.new {

@@ -5,7 +5,7 @@ local M = {}
 local rlhf = {
   temperature = 1, max_new_tokens = 64, epochs = 4, minibatches = 1, clip = 0.2, value_clip = 0.2, vf = 0.1,
   gamma = 1, lambda = 0.95, kl = {beta = 0.05, estimator = "k1"}, whiten_rewards = "bounded", score_at = "last",
-  missing_end = {}, lr = 1e-5, schedule = "constant", grad_clip = 1.0, eps = 1e-8, shuffle = true,
+  per = "rollout", population = false, missing_end = {}, lr = 1e-5, schedule = "constant", grad_clip = 1.0, eps = 1e-8, shuffle = true,
 }
 
 local function with(base, changes)
@@ -20,9 +20,11 @@ M.presets = {
   -- the score stands one place past the end where there is room; no whitening of rewards
   trl = with(rlhf, {temperature = 0.7, max_new_tokens = 53, whiten_rewards = false, score_at = "past", lr = 3e-6,
                     schedule = "linear"}),
-  -- Ziegler et al. 2019: adaptive KL, whitened rewards, an answer that doesn't end gets -1 in place of its score
+  -- Ziegler et al. 2019: adaptive KL; rewards whitened and advantages estimated in each minibatch, by the population's
+  -- variance; a value head of zeros on the policy's own trunk; an answer that doesn't end gets -1 for its score
   openai = with(rlhf, {temperature = 0.7, max_new_tokens = 24, whiten_rewards = true, lr = 1e-5, schedule = "linear",
-                       eps = 1e-5, kl = {beta = 0.15, target = 6, horizon = 10000, estimator = "k1"},
+                       eps = 1e-5, per = "minibatch", population = true, critic = "shared",
+                       kl = {beta = 0.15, target = 6, horizon = 10000, estimator = "k1"},
                        missing_end = {replace = -1}}),
 }
 

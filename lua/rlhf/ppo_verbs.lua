@@ -110,12 +110,12 @@ local function rewards_of(roll, kl, scores, options)
   return core.tensor(rewards)
 end
 
--- The first n places of each row: the places of tokens.
-local function token_places(roll)
+-- The first lengths[r] of places[r] places of each row: the places of tokens.
+local function token_places(lengths, places)
   local index, at = {}, 0
-  for r, n in ipairs(roll.lengths) do
+  for r, n in ipairs(lengths) do
     for t = 0, n - 1 do index[#index + 1] = at + t end
-    at = at + roll:places(r)
+    at = at + places[r]
   end
   return rollout.i64(index)
 end
@@ -125,30 +125,48 @@ local function whiten_rewards(roll, options)
   return options.whiten_rewards
 end
 
+-- Rewards (whitened or not), returns and whitened advantages of rows that stand end to end.
+local function estimate(raw, values, lengths, places, how)
+  local rewards = how.whiten_rewards and (core.whiten(raw, true, how.population)) or raw
+  local plain, returns = core.gae(rewards, values, places, how.gamma, how.lambda)
+  local advantages = core.whiten(ops.index_select(plain, token_places(lengths, places), 1), false, how.population)
+  return rewards, returns, advantages
+end
+
+local function check_advantages(roll, options, level)
+  if not roll.scores then error("ppo.advantages: call roll:score(rm) first", level + 1) end
+  if not roll.value then error("ppo.advantages: call roll:values(critic) first", level + 1) end
+  if options.per ~= "rollout" and options.per ~= "minibatch" then
+    error(("ppo.advantages: per: 'rollout' or 'minibatch' wanted, got '%s'"):format(options.per), level + 1)
+  end
+end
+
 --- Rewards, returns and advantages of a rollout: -beta KL at every token, the score at the end, generalized
 -- advantage estimation, advantages whitened over all tokens.
 -- @tparam rollout roll with scores, reference and values
 -- @tparam[opt] table options `beta` = 0.05, `gamma` = 1, `lambda` = 0.95, `estimator` = "k1" ("k2", "k3", or "exact":
 --   over the whole vocabulary, with `policy`), `score_at` = "last" (or "past": one place past the last token where
 --   there is room), `whiten_rewards` = "bounded" (when a reward model's sigmoid bounds them; true, false),
---   `missing_end` = {} (`penalty` is taken off, or `replace` put in place of, the score of a response without end)
+--   `missing_end` = {} (`penalty` is taken off, or `replace` put in place of, the score of a response without end),
+--   `per` = "rollout" (or "minibatch": whitening and estimation are done anew over each minibatch, as OpenAI's code
+--   does), `population` = false (whitening divides by the population's variance instead of the unbiased one)
 -- @treturn table `kl` and `advantages` [tokens], `rewards`, `returns` [places], `scores` (list), `beta`
 function M.advantages(roll, options)
   options = option.check(options, {beta = 0.05, gamma = 1, lambda = 0.95, estimator = "k1", score_at = "last",
-    whiten_rewards = option.optional, missing_end = option.optional, policy = option.optional}, "ppo.advantages", 2)
+    whiten_rewards = option.optional, missing_end = option.optional, policy = option.optional, per = "rollout",
+    population = false}, "ppo.advantages", 2)
   if options.whiten_rewards == nil then options.whiten_rewards = "bounded" end
-  if not roll.scores then error("ppo.advantages: call roll:score(rm) first", 2) end
-  if not roll.value then error("ppo.advantages: call roll:values(critic) first", 2) end
+  check_advantages(roll, options, 2)
   local scope <close> = core.scope()
   local kl = core.no_grad(function() return kl_of(roll, options) end)
   local scores = final_scores(roll, options.missing_end or {})
   local raw = rewards_of(roll, kl, scores, options)
-  local rewards = whiten_rewards(roll, options) and (core.whiten(raw, true)) or raw
-  local plain, returns = core.gae(rewards, roll.value, roll:place_counts(), options.gamma, options.lambda)
-  local advantages = core.whiten(ops.index_select(plain, token_places(roll), 1), false)
+  local how = {gamma = options.gamma, lambda = options.lambda, population = options.population,
+               whiten_rewards = whiten_rewards(roll, options)}
+  local rewards, returns, advantages = estimate(raw, roll.value, roll.lengths, roll:place_counts(), how)
   local made = {kl = kl, advantages = advantages, rewards = rewards, returns = returns, scores = scores,
-                beta = options.beta}
-  core.unscoped(kl, advantages, rewards, returns)
+                beta = options.beta, raw = raw, again = options.per == "minibatch" and how or nil}
+  core.unscoped(kl, advantages, rewards, returns, raw)
   roll.advantages_made = made
   return made
 end
@@ -163,12 +181,25 @@ local function select(x, counts, rows)
   return ops.index_select(x, rollout.i64(index), 1)
 end
 
+local function of_rows(counts, rows)
+  local list = {}
+  for i, r in ipairs(rows) do list[i] = counts[r] end
+  return list
+end
+
 local function minibatch(roll, adv, rows)
   local places = roll:place_counts()
   local b, value_rows = roll:batch(rows)
-  return {rows = rows, batch = b, value_rows = value_rows, divisor = roll.divisor,
-          old = select(roll.logp, roll.lengths, rows), advantages = select(adv.advantages, roll.lengths, rows),
-          values = select(roll.value, places, rows), returns = select(adv.returns, places, rows)}
+  local mb = {rows = rows, batch = b, value_rows = value_rows, divisor = roll.divisor,
+              old = select(roll.logp, roll.lengths, rows), values = select(roll.value, places, rows)}
+  if adv.again then
+    local _
+    _, mb.returns, mb.advantages = estimate(select(adv.raw, places, rows), mb.values, of_rows(roll.lengths, rows),
+                                            of_rows(places, rows), adv.again)
+  else
+    mb.returns, mb.advantages = select(adv.returns, places, rows), select(adv.advantages, roll.lengths, rows)
+  end
+  return mb
 end
 
 --- 1 to n in an order that depends on seed and stream alone.
@@ -220,6 +251,16 @@ function M.loss(policy, critic, mb, options)
     tokens = #mb.old}
 end
 
+--- A critic that shares the policy's trunk (Ziegler et al. 2019): its own is only a head of zeros. Its loss teaches
+-- the trunk too; an optimizer over both takes the policy's parameters and the critic's head_parameters().
+-- @tparam model policy
+-- @treturn critic
+function M.shared_critic(policy)
+  local critic = reward_model(policy, {activation = "none"})
+  core.no_grad(function() critic.head[1].weight:fill_(0) end)
+  return critic
+end
+
 --- A critic: a value at every place of a response.
 -- @tparam model|reward_model from a reward model whose head is plain linear on the last token lends trunk and head;
 --   another's trunk, or a language model, gets a head of zeros. Copied, so that training leaves the original alone.
@@ -232,9 +273,7 @@ function M.critic(from)
     return copy
   end
   local trunk = reward_model.is(from) and from.base or from
-  local critic = reward_model(trunk:clone(), {activation = "none"})
-  core.no_grad(function() critic.head[1].weight:fill_(0) end)
-  return critic
+  return M.shared_critic(trunk:clone())
 end
 
 --- The adaptive coefficient of Ziegler et al. 2019: beta (1 + clip(kl / target - 1, -0.2, 0.2) n / horizon).

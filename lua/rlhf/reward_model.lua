@@ -157,7 +157,8 @@ function Reward:is_plain() return #self.head == 1 and self.pooling == "last" end
 
 function Reward:hidden(input, options) return self.base:hidden(input, options) end
 
-local function head_parameters(self)
+--- The head's parameters alone.
+function Reward:head_parameters()
   local list = {}
   for _, l in ipairs(self.head) do
     list[#list + 1] = l.weight
@@ -169,13 +170,13 @@ end
 --- The trunk's parameters, then the head's.
 function Reward:parameters()
   local list = self.base:parameters()
-  for _, p in ipairs(head_parameters(self)) do list[#list + 1] = p end
+  for _, p in ipairs(self:head_parameters()) do list[#list + 1] = p end
   return list
 end
 
 function Reward:count()
   local n = self.base:count()
-  for _, p in ipairs(head_parameters(self)) do n = n + p:numel() end
+  for _, p in ipairs(self:head_parameters()) do n = n + p:numel() end
   return n
 end
 
