@@ -168,6 +168,13 @@ describe("ppo trainer", function()
     assert.is_true(first["val/first_ratio"] < 1e-4)
   end)
 
+  it("takes prompts from a source", function()
+    local rows = {}
+    for i, ids in ipairs(prompts) do rows[i] = {ids = ids} end
+    local p, q = run {updates = 1}, run {updates = 1, prompts = rlhf.data.list(rows)}
+    for i, w in ipairs(p:parameters()) do assert.are.same(w:totable(), q:parameters()[i]:totable()) end
+  end)
+
   it("hands out the last rollout, which outlives the step's scope", function()
     local _, _, _, trainer = run {updates = 1}
     local roll = trainer.ppo.last_rollout

@@ -65,6 +65,17 @@ describe("reward trainer", function()
     assert.are.same(one, two)
   end)
 
+  it("takes a source, a list or an iterator of rows", function()
+    local rm, rows = model(), rankings(6)
+    local want = rlhf.reward.evaluate(rm, rows).loss
+    assert.are.equal(want, rlhf.reward.evaluate(rm, rlhf.data.list(rows)).loss)
+    local at = 0
+    assert.are.equal(want, rlhf.reward.evaluate(rm, function()
+      at = at + 1
+      return rows[at]
+    end).loss)
+  end)
+
   it("goes on from a checkpoint to the same bits", function()
     local folder = os.tmpname()
     os.remove(folder)

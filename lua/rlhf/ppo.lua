@@ -5,9 +5,11 @@
 local core = require "rlhf.core"
 local option = require "rlhf.option"
 local optim = require "rlhf.optim"
+local order = require "rlhf.order"
 local presets = require "rlhf.ppo_preset"
 local reward_model = require "rlhf.reward_model"
 local schedules = require "rlhf.schedule"
+local source = require "rlhf.data.source"
 local trainer = require "rlhf.trainer"
 local verbs = require "rlhf.ppo_verbs"
 local watch = require "rlhf.ppo_watch"
@@ -57,15 +59,9 @@ local function prompt_ids(row, tok, place)
   return p
 end
 
-local function collect_prompts(source, tok)
+local function collect_prompts(prompts, tok)
   local list = {}
-  local function add(row) list[#list + 1] = {ids = prompt_ids(row, tok, #list + 1), row = row} end
-  local rows = type(source) == "function" and source(1) or source
-  if type(rows) == "table" and getmetatable(rows) == nil then
-    for _, row in ipairs(rows) do add(row) end
-  else
-    for row in rows do add(row) end
-  end
+  for row in source.of(prompts, "ppo")(1) do list[#list + 1] = {ids = prompt_ids(row, tok, #list + 1), row = row} end
   if #list == 0 then error("rlhf.ppo: no prompts", 0) end
   return list
 end
@@ -76,7 +72,7 @@ local function prompts_of(self, n)
   for i = (n - 1) * self.o.batch, n * self.o.batch - 1 do
     local pass = i // total
     if self.pass ~= pass then
-      self.pass, self.order = pass, verbs.permutation(total, self.o.seed, pass)
+      self.pass, self.order = pass, order.permutation(total, self.o.seed, pass)
     end
     local p = self.prompts[self.order[i % total + 1]]
     ids[#ids + 1], rows[#rows + 1] = p.ids, p.row
@@ -164,13 +160,9 @@ local function step(self, n)
 end
 
 local function shown(o)
-  local t = {}
-  for key, v in pairs(o) do
-    if type(v) ~= "table" and type(v) ~= "function" and type(v) ~= "userdata" then t[key] = v end
-  end
-  for key, v in pairs(o.kl) do t["kl." .. key] = v end
-  t.policy, t.reward = tostring(o.policy), type(o.reward) == "function" and "a function" or tostring(o.reward)
-  return t
+  local more = {policy = o.policy, reward = type(o.reward) == "function" and "a function" or o.reward}
+  for key, v in pairs(o.kl) do more["kl." .. key] = v end
+  return trainer.shown(o, more)
 end
 
 --- A PPO trainer.

@@ -13,6 +13,7 @@
 -- @module rlhf.ppo_verbs
 local core = require "rlhf.core"
 local option = require "rlhf.option"
+local permutation = require "rlhf.order".permutation
 local presets = require "rlhf.ppo_preset"
 local rollout = require "rlhf.rollout"
 local reward_model = require "rlhf.reward_model"
@@ -202,15 +203,6 @@ local function minibatch(roll, adv, rows)
   return mb
 end
 
---- 1 to n in an order that depends on seed and stream alone.
-function M.permutation(n, seed, stream)
-  local keys = core.rand({n}, {seed = seed, stream = stream or 0}):totable()
-  local order = {}
-  for i = 1, n do order[i] = i end
-  table.sort(order, function(a, b) return keys[a] < keys[b] or keys[a] == keys[b] and a < b end)
-  return order
-end
-
 --- Minibatches of a rollout, in an order that depends on the seed alone.
 -- @function roll:minibatches
 -- @tparam table adv of ppo.advantages
@@ -218,7 +210,7 @@ end
 -- @return iterator
 function M.minibatches(roll, adv, options)
   options = option.check(options, {size = #roll, seed = 1, shuffle = true}, "roll:minibatches", 2)
-  local order = M.permutation(#roll, options.seed)
+  local order = permutation(#roll, options.seed)
   if not options.shuffle then for i = 1, #roll do order[i] = i end end
   local at = 0
   return function()

@@ -10,8 +10,10 @@ local option = require "rlhf.option"
 local batch = require "rlhf.batch"
 local losses = require "rlhf.loss"
 local optim = require "rlhf.optim"
+local order = require "rlhf.order"
 local rank = require "rlhf.rank"
 local schedules = require "rlhf.schedule"
+local source = require "rlhf.data.source"
 local trainer = require "rlhf.trainer"
 
 local M = {}
@@ -130,14 +132,8 @@ local function rankable(row) return #rank.pairs(row.ranking, #row.responses) > 0
 
 local function encode_all(rm, data, options)
   local list, dropped = {}, 0
-  local rows = type(data) == "function" and data(1) or data
-  local function add(row)
+  for row in source.of(data, "reward")(1) do
     if rankable(row) then list[#list + 1] = M.encode(rm, row, options.max_length) else dropped = dropped + 1 end
-  end
-  if type(rows) == "table" and getmetatable(rows) == nil then
-    for _, row in ipairs(rows) do add(row) end
-  else
-    for row in rows do add(row) end
   end
   return list, dropped
 end
@@ -164,19 +160,11 @@ end
 -- ---- the trainer ----
 
 -- The rows of a step: epoch by epoch, each in an order of its own that depends on the seed alone.
-local function order_of(n, seed, epoch)
-  local keys = core.rand({n}, {seed = seed, stream = epoch}):totable()
-  local order = {}
-  for i = 1, n do order[i] = i end
-  table.sort(order, function(a, b) return keys[a] < keys[b] or keys[a] == keys[b] and a < b end)
-  return order
-end
-
 local function rows_of_step(self, n)
   local per_epoch = math.ceil(#self.rows / self.options.prompts)
   local epoch, place = (n - 1) // per_epoch, (n - 1) % per_epoch
   if self.epoch ~= epoch then
-    self.epoch, self.order = epoch, order_of(#self.rows, self.options.seed, epoch)
+    self.epoch, self.order = epoch, order.permutation(#self.rows, self.options.seed, epoch)
   end
   local rows = {}
   for i = place * self.options.prompts + 1, math.min((place + 1) * self.options.prompts, #self.rows) do
@@ -217,15 +205,6 @@ local function check(options)
   return o
 end
 
-local function shown(o)
-  local t = {}
-  for key, v in pairs(o) do
-    if type(v) ~= "table" and type(v) ~= "function" and type(v) ~= "userdata" then t[key] = v end
-  end
-  t.model = tostring(o.model)
-  return t
-end
-
 --- A trainer of a reward model.
 -- @tparam table options `model` (a reward model, trained in place), `data` (rankings: a source or a list of rows),
 --   `eval` (rows held back: measured at the end), `epochs` = 1, `prompts` = 8 (in a step), `lr` = 1e-4, `schedule` =
@@ -244,7 +223,7 @@ function M.make(options)
   self.optimizer = optim.adamw(o.model:parameters(), {lr = o.lr, weight_decay = o.weight_decay})
   self.schedule = schedules[o.schedule] {warmup = o.warmup, total = self.total}
   local t = trainer.new {
-    name = "reward", options = shown(o), total_steps = self.total, step = function(n) return step(self, n) end,
+    name = "reward", options = trainer.shown(o, {model = o.model}), total_steps = self.total, step = function(n) return step(self, n) end,
     models = {model = o.model}, optimizers = {model = self.optimizer},
     state = function() return {tokens = self.tokens} end, load_state = function(s) self.tokens = s.tokens end,
     save = function(folder) return o.model:save(folder) end, output = o.output, resume = o.resume,

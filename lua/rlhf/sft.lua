@@ -200,14 +200,6 @@ local function new_run(o)
 end
 
 -- The options as they are shown: without what is no value.
-local function shown(o)
-  local out = {}
-  for key, v in pairs(o) do
-    local kind = type(v)
-    if kind == "number" or kind == "string" or kind == "boolean" or key == "model" or key == "betas" then out[key] = v end
-  end
-  return out
-end
 
 --- A trainer for instruction tuning.
 -- @function sft
@@ -230,7 +222,7 @@ local function sft(options)
   local run = new_run(o)
   local count, messages = run.batches:skipped()
   local self = trainer.new {
-    name = "sft", options = shown(o), total_steps = run.total, step = function(n) return run:step(n) end,
+    name = "sft", options = trainer.shown(o, {model = o.model, betas = o.betas}), total_steps = run.total, step = function(n) return run:step(n) end,
     models = {model = o.model}, optimizers = {adamw = run.optimizer},
     state = function() return run:state() end, load_state = function(s) run:load_state(s) end,
     save = function(path) return folder.save(path, o.model, o.tokenizer) end,

@@ -247,6 +247,20 @@ local function check(spec)
   return o
 end
 
+--- What of a trainer's options is printed at its start: numbers, words and flags, and what else it wants shown.
+-- @tparam table options
+-- @tparam table more by name; shown as tostring gives it
+-- @treturn table
+function M.shown(options, more)
+  local out = {}
+  for key, v in pairs(options) do
+    local kind = type(v)
+    if kind == "number" or kind == "string" or kind == "boolean" then out[key] = v end
+  end
+  for key, v in pairs(more) do out[key] = v end
+  return out
+end
+
 --- A trainer.
 -- @tparam table spec
 --
