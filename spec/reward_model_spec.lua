@@ -77,7 +77,9 @@ describe("reward_model", function()
     assert.matches("pooling: 'last', 'mean', 'max' or a token's place wanted, got first", message(base(), {pooling = "first"}), 1, true)
     assert.matches("activation: 'sigmoid' or 'none' wanted, got 'relu'", message(base(), {activation = "relu"}), 1, true)
     local rm = rlhf.reward_model(base())
-    assert.matches("item 1 holds text, but the reward model has no tokenizer",
+    assert.matches("template: 'alpaca', 'chat', 'plain' or a function wanted, got jinja", message(base(), {template = "jinja"}), 1, true)
+    assert.matches("item 1: ids or {prompt =, response =} wanted", select(2, pcall(rm.score, rm, {{response = "b"}})), 1, true)
+    assert.matches("item 1 holds text, but there is no tokenizer",
       select(2, pcall(rm.score, rm, {{prompt = "a", response = "b"}})), 1, true)
   end)
 end)

@@ -97,6 +97,22 @@ describe("reward trainer", function()
     assert.near(want, rlhf.reward.evaluate(rm, {row}).loss, 1e-5)
   end)
 
+  it("makes prompts by the reward model's template, as scoring does", function()
+    local row = {instruction = "Name it.", input = "a cat", responses = {"Tom.", "No."}, ranking = {1, 2}}
+    local tok = rlhf.tokenizer.train {text = {rlhf.data.prompt(row) .. "Tom. No."}, vocab_size = 270, eos = "<end>"}
+    local base = rlhf.model {layers = 1, dim = 16, heads = 2, vocab = #tok, context = 400, seed = 1}
+    for _, template in ipairs {"alpaca", "plain", function(r) return r.instruction .. "|" .. r.input .. ">" end} do
+      local rm = rlhf.reward_model(base, {tokenizer = tok, template = template})
+      local want = tok:encode(rlhf.data.prompt(row, template))
+      assert.are.same(want, rlhf.reward.encode(rm, row).prompt)
+      local given = rm:score {{instruction = row.instruction, input = row.input, response = "Tom."},
+                              {prompt = rlhf.data.prompt(row, template), response = "Tom."}}:totable()
+      assert.are.equal(given[1], given[2])
+    end
+    local plain = rlhf.reward_model(base, {tokenizer = tok})
+    assert.are.same(tok:encode "Name it.\na cat", rlhf.reward.encode(plain, row).prompt)
+  end)
+
   it("names what is wrong", function()
     local function message(options) return select(2, pcall(rlhf.reward, options)) end
     assert.matches("loss_on: 'logit' or 'score' wanted, got 'pairs'", message {model = model(), data = rankings(2), loss_on = "pairs"}, 1, true)

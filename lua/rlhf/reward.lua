@@ -27,20 +27,7 @@ local defaults = {
 
 -- ---- rows to ids ----
 
-local function ids_of(tok, part, special)
-  if type(part) == "table" then return part end
-  if not tok then error("rlhf.reward: rows hold texts, but the reward model has no tokenizer", 0) end
-  return tok:encode(part, {special = special})
-end
-
-local function prompt_text(row)
-  if type(row.instruction) == "table" then return row.instruction end
-  local input = row.input
-  return input and input ~= "" and input ~= core.null and row.instruction .. "\n" .. input or row.instruction
-end
-
 local function last_part(ids, n) return #ids <= n and ids or table.move(ids, #ids - n + 1, #ids, 1, {}) end
-local function first_part(ids, n) return #ids <= n and ids or table.move(ids, 1, n, 1, {}) end
 
 --- A ranking row as a tree of ids: the prompt, and each response with its end token. What is too long is cut: the
 -- responses' ends, then the prompt's beginning.
@@ -50,16 +37,12 @@ local function first_part(ids, n) return #ids <= n and ids or table.move(ids, 1,
 -- @treturn table `{prompt =, responses =, ranking =}`
 function M.encode(rm, row, max_length)
   local most = math.min(max_length or math.huge, rm.base.settings.context)
-  local prompt = ids_of(rm.tokenizer, prompt_text(row), true)
+  local place = source.where(row) or "a ranking"
+  local prompt = rm:encode_prompt(row, place)
   local responses, longest = {}, 0
   for i, response in ipairs(row.responses) do
-    local ids = first_part(ids_of(rm.tokenizer, response, false), most - 2)
-    if type(response) == "string" and rm.tokenizer:eos() then
-      ids = table.move(ids, 1, #ids, 1, {})
-      ids[#ids + 1] = rm.tokenizer:eos()
-    end
-    responses[i] = ids
-    longest = math.max(longest, #ids)
+    responses[i] = rm:encode_response(response, ("%s: response %d"):format(place, i), most - 1)
+    longest = math.max(longest, #responses[i])
   end
   return {prompt = last_part(prompt, most - longest), responses = responses, ranking = row.ranking}
 end

@@ -7,6 +7,7 @@ local option = require "rlhf.option"
 local batch = require "rlhf.batch"
 local folder = require "rlhf.folder"
 local safetensors = require "rlhf.safetensors"
+local templates = require "rlhf.data.template"
 local ops = core.ops
 
 local M = {}
@@ -51,8 +52,9 @@ end
 
 --- A reward model on a language model's trunk, which it uses itself (not a copy), with a new head.
 -- @tparam model base
--- @tparam[opt] table options `tokenizer` (for items given as texts), `template` (function of an item, gives a text that
---   both parts are made of), `pooling` = "last", "mean", "max" or a token's place (from 1, or from the end: -2),
+-- @tparam[opt] table options `tokenizer` (for items given as texts), `template` (how an instruction and its input become
+--   the prompt: "alpaca", "chat", "plain" or a function, as in rlhf.data.instructions; left out: the two with a line
+--   break between), `pooling` = "last", "mean", "max" or a token's place (from 1, or from the end: -2),
 --   `hidden` (size of a hidden layer; none by default), `activation` = "sigmoid" or "none", `seed` = 0
 -- @treturn reward_model
 function M.make(base, options)
@@ -60,31 +62,51 @@ function M.make(base, options)
     hidden = option.optional, activation = "sigmoid", seed = 0}, "rlhf.reward_model", 2)
   options.pooling = options.pooling or "last"
   check(options)
+  templates.check(options.template, "rlhf.reward_model")
   return build(base, new_head(base.settings.dim, options.hidden, options.seed), options)
 end
 
--- The ids of an item: a list of ids, or {prompt =, response =} of ids or texts. A text gets the tokenizer's own
--- beginning and, behind a response, its end token.
+local function prompt_text(self, item)
+  if item.prompt ~= nil then return item.prompt end
+  if self.template then return templates.prompt(item, self.template) end
+  local input = item.input
+  return input and input ~= "" and input ~= core.null and item.instruction .. "\n" .. input or item.instruction
+end
+
+local function ids_of(self, part, special, place)
+  if type(part) == "table" then return part end
+  if type(part) ~= "string" then error(("reward model: %s: ids or {prompt =, response =} wanted"):format(place), 0) end
+  if not self.tokenizer then error(("reward model: %s holds text, but there is no tokenizer"):format(place), 0) end
+  return self.tokenizer:encode(part, {special = special})
+end
+
+--- Ids of a prompt, as training and scoring both take it: with the tokenizer's own beginning.
+-- @tparam table item `prompt` (ids, or a text that is taken as it is), or `instruction` and `input`, of which the
+--   template makes it
+-- @tparam string place for messages
+-- @treturn {int,...}
+function Reward:encode_prompt(item, place) return ids_of(self, prompt_text(self, item), true, place) end
+
+--- Ids of a response: a text gets the tokenizer's end token, ids are taken as they are.
+-- @tparam string|table response
+-- @tparam string place for messages
+-- @tparam[opt] int most so many tokens, the end token among them; what is longer is cut before it
+-- @treturn {int,...}
+function Reward:encode_response(response, place, most)
+  local ids = ids_of(self, response, false, place)
+  local ending = type(response) == "string" and self.tokenizer:eos() or nil
+  local kept = table.move(ids, 1, math.min(#ids, (most or math.huge) - (ending and 1 or 0)), 1, {})
+  kept[#kept + 1] = ending
+  return kept
+end
+
+-- The ids of an item: a list of ids, or prompt and response, of ids or texts.
 local function encode(self, item, place)
-  if type(item[1]) == "number" then return item end
-  local prompt, response = item.prompt, item.response
-  if self.template then prompt, response = "", self.template(item) end
-  local tok = self.tokenizer
-  if not tok and (type(prompt) == "string" or type(response) == "string") then
-    error(("rm:score: item %d holds text, but the reward model has no tokenizer"):format(place), 3)
-  end
-  local ids = {}
-  local function add(part, special)
-    if type(part) == "string" then part = tok:encode(part, {special = special}) end
-    if type(part) ~= "table" then
-      error(("rm:score: item %d: ids or {prompt =, response =} wanted"):format(place), 4)
-    end
-    table.move(part, 1, #part, #ids + 1, ids)
-  end
-  add(prompt, true)
-  add(response, self.template ~= nil)
-  if type(response) == "string" and tok:eos() then ids[#ids + 1] = tok:eos() end
-  return ids
+  if type(item) == "table" and type(item[1]) == "number" then return item end
+  place = "item " .. place
+  if type(item) ~= "table" then error(("reward model: %s: ids or {prompt =, response =} wanted"):format(place), 0) end
+  local ids, response = self:encode_prompt(item, place), self:encode_response(item.response, place)
+  return table.move(response, 1, #response, #ids + 1, table.move(ids, 1, #ids, 1, {}))
 end
 
 -- Where the pooled token of a segment stands, counted from 0.
@@ -201,6 +223,7 @@ function Reward:__tostring()
 end
 
 --- Saves trunk, head and tokenizer as a folder; transformers reads it where the head is plain linear on the last token.
+-- A template that is a function isn't saved.
 -- @treturn true|nil
 -- @treturn ?string the message
 function Reward:save(path, tokenizer)
@@ -208,7 +231,8 @@ function Reward:save(path, tokenizer)
   for i, p in ipairs(self:parameters()) do items[i] = {name = p:name(), tensor = p} end
   local ok, message = folder.save_parts(path, self.base, items, tokenizer or self.tokenizer, {reward = true})
   if not ok then return nil, message end
-  local settings = {pooling = self.pooling, activation = self.activation, layers = #self.head}
+  local settings = {pooling = self.pooling, activation = self.activation, layers = #self.head,
+                    template = type(self.template) == "string" and self.template or nil}
   return core.write_file(path:gsub("/*$", "/") .. SETTINGS, core.json_encode(settings, {indent = 2}) .. "\n")
 end
 
@@ -254,7 +278,8 @@ function M.load(path)
   local head
   head, message = read_head(base, settings.layers)
   if not head then return nil, message end
-  return build(trunk, head, {tokenizer = tokenizer, pooling = settings.pooling, activation = settings.activation}), tokenizer
+  return build(trunk, head, {tokenizer = tokenizer, pooling = settings.pooling, activation = settings.activation,
+                            template = settings.template}), tokenizer
 end
 
 --- Is x a reward model?

@@ -100,7 +100,7 @@ return function(s, tok, options)
   options = option.check(options, {template = option.optional, max_length = math.huge, on_bad_row = "error"},
                          "data.instructions")
   if type(tok) ~= "table" or not tok.encode then error("data.instructions: a tokenizer wanted, got " .. type(tok), 2) end
-  local skip, chosen = source.skips(options.on_bad_row, "instructions"), template.check(options.template, "instructions")
+  local skip, chosen = source.skips(options.on_bad_row, "instructions"), template.check(options.template, "data.instructions")
   local begin, ending = beginning(tok), {tok:eos()}
   return source.convert(source.of(s, "instructions"), function(row)
     local parts, message, wrong = fields.guard(function()

@@ -61,7 +61,7 @@ local prompts = {alpaca = alpaca, plain = plain}
 --- Checks a template's name.
 function M.check(template, name)
   if template == nil or type(template) == "function" or template == "chat" or prompts[template] then return template end
-  error(("data.%s: template: 'alpaca', 'chat', 'plain' or a function wanted, got %s"):format(name, tostring(template)), 3)
+  error(("%s: template: 'alpaca', 'chat', 'plain' or a function wanted, got %s"):format(name, tostring(template)), 3)
 end
 
 --- The parts of a row {instruction, input, response}, {messages} or {text}.
@@ -87,7 +87,7 @@ end
 -- @tparam[opt="alpaca"] string|function template
 -- @treturn string
 function M.prompt(row, template)
-  M.check(template, "prompt")
+  M.check(template, "data.prompt")
   if type(row) ~= "table" or type(row.prompt or row.instruction or row.messages and "") ~= "string" then
     error("data.prompt: a row with instruction, prompt or messages wanted", 2)
   end
