@@ -6,7 +6,7 @@ local core = require "rlhf.core"
 
 -- Names that are modules of their own.
 local modules = {batch = true, data = true, gradcheck = true, loss = true, model = true, optim = true, option = true,
-                 ppo = true, reward = true, reward_model = true, safetensors = true, schedule = true, sft = true,
+                 ppo = true, report = true, reward = true, reward_model = true, safetensors = true, schedule = true, sft = true,
                  tokenizer = true, trainer = true}
 
 -- Names that a module of another name has.
