@@ -43,6 +43,10 @@ describe("stage", function()
     assert.same({"mean", "lowest", "highest", "4 answers", "9 answers"}, names)
   end)
 
+  it("reward: no chart by number of answers where all have as many", function()
+    assert.same({"Accuracy"}, (titles("reward", log_of {"accuracy", "accuracy_k4"})))
+  end)
+
   it("ppo: reward, KL within its budget, lengths, ends, losses, entropy, clipping", function()
     local log = log_of {"objective/scores", "objective/kl", "objective/kl_coef", "completions/mean_length",
       "completions/ended", "policy/entropy_avg", "loss/policy_avg", "loss/value_avg", "policy/clipfrac_avg", "val/clipfrac_avg"}

@@ -1,7 +1,8 @@
 --- Which charts belong to which trainer: for each name a list of rows, drawn in order where the log has one of their
 -- keys. A new chart is a new row:
 --
---   * `keys`: metrics' names; or `like`: a pattern, all of the log's keys that match it, in order
+--   * `keys`: metrics' names; or `like`: a pattern, all of the log's keys that match it, in order, if
+--     they are several
 --   * `en`, `ko`: {title, unit of y, note; `names` of the series where there are several keys, or `each`: a name around
 --     what the pattern captures}
 --   * `low`, `high`: what the axis reaches at least
@@ -142,7 +143,7 @@ function M.charts(name, log, language, values)
   for _, row in ipairs(stage) do
     local words = row[language]
     local keys, names = present(row, words, found, list)
-    if #keys > 0 then
+    if #keys > (row.like and 1 or 0) then
       out[#out + 1] = {title = words[1], x = stage.x[language], y = words[2] or "", note = words[3], rows = log, keys = keys,
                        names = names, low = row.low, high = row.high, limits = limits_of(row, language, values)}
     end
