@@ -27,7 +27,7 @@ LINK = $(CC) $(LIBFLAG) $(LDFLAGS) $(EXTRA_LDFLAGS)
 LIBS = -Wl,--as-needed $(DEP_LIBS) -lm -pthread
 
 # Each file of c/ops/kernels but isa.c is compiled once for each instruction set.
-ARCH := $(shell $(CC) -dumpmachine | cut -d- -f1)
+ARCH := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 ISAS = $(if $(filter x86_64,$(ARCH)),sse2 avx2 avx512,generic)
 FLAGS_sse2 = -msse2
 FLAGS_avx2 = -mavx2 -mfma -mbmi2

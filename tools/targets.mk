@@ -1,5 +1,4 @@
 # What is done with the modules once built: tests, checks, install, reference. Rests on ../Makefile.
-BUSTED ?= $(shell command -v busted)
 JOBS := $(shell nproc 2>/dev/null || echo 1)
 jobs = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 # For everything that runs from the tree; children of specs inherit it.
@@ -11,7 +10,8 @@ SPECS ?= spec
 # thread sanitizer io.popen's child crashes before it runs.
 EXCLUDE = --exclude-tags=long$(if $(RLHF_SANITIZER),$(comma)limits) $(if $(filter thread,$(RLHF_SANITIZER)),--filter-out=RLHF_ISA)
 comma := ,
-RUN_SPECS = $(TREE_ENV) BUSTED='$(BUSTED)' $(LUA) tools/run_specs.lua
+# busted is looked for by the shell: `test` may have just installed it. BUSTED=... names another.
+RUN_SPECS = $(TREE_ENV) BUSTED="$${BUSTED:-$$(command -v busted)}" $(LUA) tools/run_specs.lua
 
 .PHONY: test
 test: ## the suite: installs what is missing, builds, lints, runs the specs
@@ -80,10 +80,13 @@ bench: all ## what this machine and build reach
 	@$(TREE_ENV) $(LUA) bench/run.lua
 
 .PHONY: doc
-doc: all ## the reference, in doc/
+doc: ## the reference, in doc/; installs what is missing
+	@sh tools/depends.sh doc
+	@$(MAKE) --no-print-directory $(jobs) all
+	@rm -rf doc
 	@mkdir -p $(BUILD)/doc
 	@$(TREE_ENV) $(LUA) tools/operations.lua > $(BUILD)/doc/operations.md
-	@ldoc --quiet . >/dev/null && echo "doc/index.html"
+	@ldoc --quiet --fatalwarnings . >/dev/null && echo "doc/index.html"
 
 LUA_FILES = $(shell cd lua && find rlhf -name '*.lua')
 .PHONY: install uninstall

@@ -1,5 +1,5 @@
 --- Model folders of Hugging Face: config.json, weights in safetensors, tokenizer files; in and out.
--- @module rlhf.folder
+-- @submodule rlhf
 local core = require "rlhf.core"
 local option = require "rlhf.option"
 local models = require "rlhf.model"

@@ -1,7 +1,7 @@
 --- Generation: any number of prompts through one session with a cache of keys and values. At most 64
 -- sequences are under way at once; the next prompt begins when one ends. A sequence's draws depend on
 -- the seed, its stream and the place of the token alone. This module is the function model:generate.
--- @module rlhf.generate
+-- @submodule rlhf.model
 local core = require "rlhf.core"
 local option = require "rlhf.option"
 

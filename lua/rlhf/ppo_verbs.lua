@@ -10,7 +10,7 @@
 --
 -- The method is Ziegler et al. 2019 and Ouyang et al. 2022; the numbers are those of TRL 1.12's trainer, with
 -- statistics over real tokens alone.
--- @module rlhf.ppo_verbs
+-- @submodule rlhf.ppo
 local core = require "rlhf.core"
 local option = require "rlhf.option"
 local permutation = require "rlhf.order".permutation

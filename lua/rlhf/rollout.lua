@@ -1,6 +1,6 @@
 --- Rollouts: prompts, sampled (or given) responses, and what the models say of every token. Rows are ragged: a
 -- response of n tokens has n log-probabilities, and n+1 values and rewards if n < max_new_tokens, else n.
--- @module rlhf.rollout
+-- @submodule rlhf.ppo
 local core = require "rlhf.core"
 local batch = require "rlhf.batch"
 local ops = core.ops

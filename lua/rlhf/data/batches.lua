@@ -1,5 +1,5 @@
 --- Batches of encoded rows within a budget of tokens, in order.
--- @module rlhf.data.batches
+-- @submodule rlhf.data
 local option = require "rlhf.option"
 local source = require "rlhf.data.source"
 

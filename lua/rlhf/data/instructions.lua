@@ -1,5 +1,5 @@
 --- Rows for instruction tuning: ids, and labels that are -100 where nothing is trained.
--- @module rlhf.data.instructions
+-- @submodule rlhf.data
 local option = require "rlhf.option"
 local source = require "rlhf.data.source"
 local fields = require "rlhf.data.fields"

@@ -1,6 +1,6 @@
 --- Rows from JSON lines. The file is read in chunks; untrusted: a line is at most 16 MB, text is strict UTF-8.
 -- A byte order mark, CRLF and blank lines are fine.
--- @module rlhf.data.jsonl
+-- @submodule rlhf.data
 local core = require "rlhf.core"
 local option = require "rlhf.option"
 local source = require "rlhf.data.source"

@@ -1,6 +1,6 @@
 --- What people do who rank responses: read what they type, keep where they are, say how far two of them agree.
 -- Rests on rlhf.rank. examples/rank.lua is a terminal around it.
--- @module rlhf.data.judge
+-- @submodule rlhf.data
 local core = require "rlhf.core"
 local rank = require "rlhf.rank"
 

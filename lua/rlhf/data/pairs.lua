@@ -1,5 +1,5 @@
 --- Pairs from rankings: A > B > C gives (A,B), (A,C), (B,C).
--- @module rlhf.data.pairs
+-- @submodule rlhf.data
 local rank = require "rlhf.rank"
 
 -- {A, {B, C}, D} -> A, B, C, D and their ranks 1, 2, 2, 3.

@@ -1,7 +1,7 @@
 --- Rows of ranked responses from the formats they come in: each becomes {instruction, input, responses, ranking},
 -- and `messages` where it came as a conversation. ranking[i] is the rank of responses[i], smaller is better, equal is
 -- a tie, rlhf.null is unranked.
--- @module rlhf.data.rankings
+-- @submodule rlhf.data
 local core = require "rlhf.core"
 local option = require "rlhf.option"
 local source = require "rlhf.data.source"

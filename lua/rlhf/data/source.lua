@@ -2,7 +2,7 @@
 -- that returns the next row and nil at the end. Every stage takes a source first and is one, and holds no state
 -- of its own between passes: position is (pass, rows drawn), and resuming recreates a source and skips.
 -- Rows remember where they stood, in a weak table.
--- @module rlhf.data.source
+-- @submodule rlhf.data
 local M = {}
 
 local Source = {}

@@ -1,6 +1,6 @@
 --- Stages over sources: map, filter, take, shuffle, split; and the cursor by which trainers draw rows.
 -- Random choices are counter-based draws of seed and pass alone.
--- @module rlhf.data.stages
+-- @submodule rlhf.data
 local core = require "rlhf.core"
 local option = require "rlhf.option"
 local source = require "rlhf.data.source"

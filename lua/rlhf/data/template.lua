@@ -1,6 +1,6 @@
 --- How a row becomes text. A template turns a row into parts {text, trained = boolean}, in order; the parts are
 -- encoded one by one, so that what is trained begins at a token. `ends` on a part: the end token follows it.
--- @module rlhf.data.template
+-- @submodule rlhf.data
 local fields = require "rlhf.data.fields"
 
 local M = {}
