@@ -16,6 +16,7 @@ fi
 
 lua5.4 tools/layers.lua || complain layers
 lua5.4 tools/sizes.lua || complain sizes
+lua5.4 tools/documented.lua || complain documented
 
 for so in "${BUILD:-build}"/rlhf/*.so; do
     extra=$(nm -D --defined-only "$so" | awk '{print $3}' | grep -v '^luaopen_' | grep -v '^_' | tr '\n' ' ')

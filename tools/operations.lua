@@ -2,7 +2,7 @@
 -- Usage: operations.lua > operations.md
 local core = require "rlhf.core"
 
-local TYPES = {f = "f32", i = "i64", b = "bool", n = "f32 or i64", a = "any type"}
+local TYPES = {f = "f32", c = "f32, without gradient", i = "i64", b = "bool", n = "f32 or i64", a = "any type"}
 local OPTIONS = {
   f = "number", i = "integer", b = "boolean", d = "dimension", D = "dimension or list of them", p = "position",
   l = "list of integers",

@@ -1,5 +1,9 @@
 --- Batches: tokens laid end to end, their positions, and segments {begin, length, parent}. A token sees its
 -- own segment up to itself and the whole of its segment's ancestors. No pad token is ever stored.
+--
+-- Fields of a batch: `ids` and `positions` [N] i64, `segments` [S,3] i64 {begin, length, parent}, all counting from 0,
+-- parent -1 for none; `rows` and `targets` [M] i64: the token `targets[i]` is predicted at place `rows[i]`; `counts`:
+-- how many of these each sequence (of trees: response) has; `tokens` = N, `trained` = M. `b:close()` frees it early.
 -- @module rlhf.batch
 local core = require "rlhf.core"
 local option = require "rlhf.option"
@@ -83,6 +87,7 @@ local function of_sequence(options, key, s, n, what, level)
 end
 
 --- As sequences, in the name of another function; its errors have the level as error takes it in the caller.
+-- @local
 function M.from_lists(sequences, options, what, level)
   check_lists(sequences, what, level)
   local b = builder()
@@ -100,6 +105,7 @@ end
 -- @tparam[opt] table options `labels`: a list for each sequence, label i is the id to predict at place i (usually
 --   ids[i]) or -100 for none; by default every id but a sequence's first. `positions`: a list for each sequence.
 -- @treturn batch
+-- @raise on what is no list of lists of whole numbers, and on labels or positions of other lengths
 function M.sequences(sequences, options)
   options = option.check(options, {labels = option.optional, positions = option.optional}, "rlhf.batch.sequences", 2)
   local b = M.from_lists(sequences, options, "rlhf.batch.sequences", 3)
@@ -125,6 +131,7 @@ end
 -- tokens are predicted, their first from the prompt's last.
 -- @tparam table groups list of `{prompt = ids, responses = list of lists of ids}`
 -- @treturn batch its `counts` has one entry for each response, in order
+-- @raise on what is no such list, naming group and response
 function M.trees(groups)
   check_lists(groups, "rlhf.batch.trees", 2)
   local b = builder()
@@ -168,6 +175,7 @@ end
 -- @tparam[opt] table options `positions` [B,T] (default: each row's real tokens counted from 0), `labels` [B,T],
 --   -100 for none (default: every real id but a row's first)
 -- @treturn batch
+-- @raise where shapes differ, and on a row without a real token
 function M.from_padded(ids, mask, options)
   options = option.check(options, {labels = option.optional, positions = option.optional}, "rlhf.batch.from_padded", 2)
   local id_rows = rows_of(ids, nil, "ids")
@@ -187,6 +195,8 @@ function M.from_padded(ids, mask, options)
 end
 
 --- Is x a batch?
+-- @param x
+-- @treturn boolean
 function M.is(x) return getmetatable(x) == Batch end
 
 --- Releases the batch's tensors now, not when the collector comes: `local b <close> = ...` does so too.

@@ -121,6 +121,7 @@ end
 -- @tparam[opt] table options `dtype` = "f32", the only one; `tokenizer` = true: false leaves it alone
 -- @treturn model|nil nil when a file is missing, breaks its format or asks for what is not supported
 -- @treturn tokenizer|string|nil the tokenizer, or the message: file, field, what is wrong
+-- @raise on a path that is no string, on unknown options
 function M.load(path, options)
   if type(path) ~= "string" then error("rlhf.load: path: string wanted, got " .. type(path), 2) end
   options = option.check(options, {dtype = "f32", tokenizer = true}, "rlhf.load", 2)
@@ -148,6 +149,7 @@ local function config_text(model, reward)
 end
 
 --- Saves tensors, a model's config and a tokenizer as a folder: what rlhf.save and reward models share.
+-- @local
 -- @tparam string path made if it is not there
 -- @tparam model model whose config it is
 -- @tparam table items list of `{name =, tensor =}`
@@ -169,13 +171,14 @@ function M.save_parts(path, model, items, tokenizer, options)
   return tokenizer:save(path)
 end
 
---- Saves a model, and its tokenizer where given, as a folder that transformers loads.
+--- Saves a model or a reward model, and its tokenizer where given, as a folder that transformers loads.
 -- Each file is written beside its name, synced and renamed: never a part of one.
 -- @tparam string path made if it is not there
--- @tparam model model
+-- @tparam model|reward_model model
 -- @tparam[opt] tokenizer tokenizer
 -- @treturn true|nil
 -- @treturn ?string the message
+-- @raise on what is no model
 function M.save(path, model, tokenizer)
   if type(path) ~= "string" then error("rlhf.save: path: string wanted, got " .. type(path), 2) end
   if type(model) == "table" and type(model.save) == "function" then return model:save(path, tokenizer) end

@@ -194,20 +194,22 @@ end
 --- Goes on from prompts, token by token: `model:generate(prompts, options)`. Logits are processed in the order
 -- of transformers: repetition penalty, min_new_tokens, temperature, top-k, top-p, min-p; other settings of
 -- generation_config.json than its end ids are not looked at.
--- @function generate
--- @tparam model model
+-- @function Model:generate
 -- @tparam table prompts a list of ids (counting from 0), or a list of such lists, of any lengths
 -- @tparam[opt] table options
---   `max_new_tokens` = 64;
---   `greedy` = false: the likeliest token each time, of equal ones the lowest id;
---   `temperature` = 1, above 0; `top_k` = 0 (none; ties at the last place are all kept); `top_p` = 1; `min_p` = 0;
---   `repetition_penalty` = 1: divides positive logits of ids that the prompt or the new tokens have, multiplies
---   negative ones; `min_new_tokens` = 0: so many come before a stop id or string ends a sequence;
---   `stop`: ids and strings that end a sequence (a string wherever tokens complete it in the new text); by default the
---   end ids of generation_config.json or config.json; {} for none;
---   `seed` = 1, `streams`: sequence i draws from stream streams[i], by default i: what else is in the batch does
---   not change its draws; `on_token(i, id, done)` is called for each new token of sequence i; its errors
---   propagate, and `false` from it ends the sequence.
+--
+--   * `max_new_tokens` = 64; `min_new_tokens` = 0: so many come before a stop id or string ends a sequence
+--   * `greedy` = false: the likeliest token each time, of equal ones the lowest id
+--   * `temperature` = 1, above 0; `top_k` = 0 (none; ties at the last place are all kept); `top_p` = 1 (Holtzman et
+--     al. 2019); `min_p` = 0
+--   * `repetition_penalty` = 1: divides positive logits of ids that the prompt or the new tokens have, multiplies
+--     negative ones (Keskar et al. 2019)
+--   * `stop`: ids and strings that end a sequence (a string wherever tokens complete it in the new text); by default
+--     the end ids of generation_config.json or config.json; {} for none
+--   * `seed` = 1; `streams`: sequence i draws from stream streams[i], by default i: what else is in the batch does
+--     not change its draws
+--   * `on_token(i, id, done)`: called for each new token of sequence i; its errors propagate, and `false` from it
+--     ends the sequence
 -- @treturn table the new ids, with the stop id or the tokens that completed a stop string; a list of them for a
 --   list of prompts
 -- @treturn string|table why each ended: "stop", "length" (max_new_tokens), "context" (learned positions are used up:

@@ -1,6 +1,7 @@
---- RLHF on an ordinary CPU. This module only re-exports: each name is looked up when it is first used.
--- Every operation of the reference's table is here as `rlhf.NAME`, and as a method of tensors where it
--- begins with one. Misuse raises at the caller's line, naming the function and the argument.
+--- What `require "rlhf"` gives: tensors, memory, threads, JSON, files, and every module as `rlhf.NAME`.
+-- Each name is looked up when it is first used. Every operation of the reference's table is here as
+-- `rlhf.NAME`, too, and a method of tensors where it begins with one. Misuse raises at the caller's line,
+-- naming the function and the argument.
 -- @module rlhf
 local core = require "rlhf.core"
 
@@ -38,8 +39,11 @@ end
 -- @tparam[opt] table options `dtype` = "f32"
 -- @treturn tensor
 
---- @function ones
--- @see zeros
+--- Tensors of ones: see zeros.
+-- @function ones
+-- @tparam {int,...}|int ... sizes
+-- @tparam[opt] table options `dtype` = "f32"
+-- @treturn tensor
 
 --- A tensor of one value.
 -- @function full
@@ -56,7 +60,9 @@ end
 
 --- Uniform random numbers in [0, 1).
 -- @function rand
--- @see randn
+-- @tparam {int,...}|int ... sizes
+-- @tparam[opt] table options as of randn
+-- @treturn tensor f32
 
 --- Numbers in even steps, from `first` (0) up to but without `last`.
 -- @function arange
@@ -69,21 +75,22 @@ end
 --- Opens a scope: `local scope <close> = rlhf.scope()`. At its end the tensors that were returned to Lua in
 -- this coroutine since are closed, also when an error passes; those of an inner scope at that one's end.
 -- `scope:keep(t, ...)` returns tensors that outlive it, and hands them to the scope around it;
--- `scope:close()` ends it early.
+-- `scope:close()` ends it early. Models, optimizers, batches, rollouts and gradients hold what they need themselves.
 -- @function scope
 -- @treturn scope
 
 --- Calls f without recording anything for backward, also when an error passes.
 -- @function no_grad
 -- @tparam function f can't yield across this
--- @param ... its arguments
--- @return its results
+-- @param ... arguments of f
+-- @return the results of f
 
 --- Tells bytes in use, held from the system and at most in use so far, live blocks, how often the system was
 -- asked, and the limit.
 -- @function memory
 -- @tparam[opt] table options `limit` = bytes that may be in use (math.huge: any)
--- @treturn table `in_use`, `held`, `peak`, `blocks`, `system_calls`, `limit`
+-- @treturn table `in_use`, `held`, `peak`, `limit` in bytes; `blocks`, `system_calls` as numbers
+-- @raise later, in whatever asks for memory behind the limit: bytes asked for, in use, and held
 
 --- Gives free memory back to the system.
 -- @function trim
@@ -97,21 +104,28 @@ end
 
 --- Tells what the library runs on.
 -- @function info
--- @treturn table `version`, `blas`, `blas_core`, `isa`, `isa_supported`, `threads`, `processors`, `onednn`
+-- @treturn table `version`, `blas` and `blas_core` (which of OpenBLAS's kernels run), `isa` (which of ours; the
+--   environment's `RLHF_ISA` = "sse2", "avx2" or "avx512" chooses another at load), `isa_supported` (list), `threads`,
+--   `processors`, `onednn`
 
---- Loads a model folder.
--- @function load
--- @see rlhf.folder.load
-
---- Saves a model, or a reward model, as a folder.
--- @function save
--- @see rlhf.folder.save
+--- JSON's null, and what stands for "none" in lists (an unranked response, say). Compare with `==`.
+-- @field null
 
 --- The value of a JSON text. Objects become tables, arrays tables that `is_array` knows, null `rlhf.null`.
 -- @function json_decode
 -- @tparam string text
 -- @tparam[opt] table options `order` = false: objects remember the order of their keys; `limit` = 64 MiB: longest text
 -- @return value, or nil and the message
+
+--- Marks a table as a JSON array (an empty table is an object otherwise); returns it.
+-- @function array
+-- @tparam table list
+-- @treturn table
+
+--- Is a value a table that was decoded from a JSON array, or marked by `array`?
+-- @function is_array
+-- @param value
+-- @treturn boolean
 
 --- JSON of a value.
 -- @function json_encode
@@ -134,29 +148,63 @@ end
 -- @treturn true|nil
 -- @treturn ?string the message
 
+--- What stands at a path.
+-- @function file_info
+-- @tparam string path
+-- @treturn table|nil `type` = "file", "folder" or "other"; `size` in bytes
+-- @treturn ?string the message
+
+--- Makes a folder, and those above it; one that is there already is fine.
+-- @function make_folder
+-- @tparam string path
+-- @treturn true|nil
+-- @treturn ?string the message
+
+--- Names in a folder, sorted, without `.` and `..`.
+-- @function list_folder
+-- @tparam string path
+-- @treturn {string,...}|nil
+-- @treturn ?string the message
+
+--- The keys of an object in the order in which json_encode writes them: the text's own where it was decoded with
+-- `order`, else sorted.
+-- @function json_keys
+-- @tparam table object
+-- @treturn {string,...}
+
 --- Tensors. Operators `+ - * / ^` and unary `-` take numbers on either side; `#x` is the first size; `x == y` asks
 -- for the same tensor. `x[i]` is a view of the i-th slice, from the end when negative, nil behind the end;
 -- `x[i] = v` writes a number or a tensor into it.
 -- @type tensor
 
---- @function tensor:shape
+--- Sizes, one for each dimension.
+-- @function tensor:shape
 -- @treturn {int,...}
 
---- @function tensor:dtype
+--- The type of the elements.
+-- @function tensor:dtype
 -- @treturn string "f32", "i64", "bool", of weights also "bf16"
 
---- @function tensor:numel
--- @treturn int number of elements
+--- The number of elements.
+-- @function tensor:numel
+-- @treturn int
 
---- @function tensor:item
--- @treturn number|boolean the only element
+--- The only element.
+-- @function tensor:item
+-- @treturn number|boolean
 -- @raise when there are more or none
 
---- @function tensor:totable
--- @treturn table|number nested lists
+--- The elements as nested lists; a tensor without dimensions gives its element.
+-- @function tensor:totable
+-- @treturn table|number|boolean
 
 --- Releases the tensor now instead of when it is collected. Any further use raises.
 -- @function tensor:close
+
+--- A name, which saved files and messages use; with an argument gives one, and returns the tensor.
+-- @function tensor:name
+-- @tparam[opt] string name
+-- @treturn ?string|tensor
 
 --- The same memory without history.
 -- @function tensor:detach

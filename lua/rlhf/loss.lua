@@ -1,4 +1,4 @@
---- Losses that users call by name.
+--- The loss of rankings. Those that are operations (cross_entropy, policy_loss, value_loss, ...) stand under *operations*.
 -- @module rlhf.loss
 local core = require "rlhf.core"
 local option = require "rlhf.option"

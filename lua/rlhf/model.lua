@@ -1,4 +1,6 @@
 --- Language models: one generic decoder, described by settings, with the names of a model folder.
+-- `rlhf.model{...}` makes one with random weights, `rlhf.load` one from a folder. `model.settings` has its sizes,
+-- `model.tokenizer` the tokenizer of its folder.
 -- @module rlhf.model
 local core = require "rlhf.core"
 local option = require "rlhf.option"
@@ -32,6 +34,7 @@ local function frequencies(settings)
 end
 
 --- A model from settings, its weights not set. Used by rlhf.model, rlhf.load and clone.
+-- @local
 -- @return model, or nil and what is wrong with the settings
 function M.new(arch, settings, config)
   local ok, decoder, message
@@ -67,7 +70,8 @@ local function call(f, ...) return results(pcall(f, ...)) end
 -- @tparam batch b
 -- @tparam[opt] int blocks how many of the blocks (default all); 0: the embeddings
 -- @tparam[opt=true] boolean final goes through the final norm
--- @treturn tensor
+-- @treturn tensor [N, dim], differentiable
+-- @raise on ids outside of the vocabulary, and on positions outside of a learned context
 function Model:forward(b, blocks, final)
   local d = self.decoder
   local x = call(d.forward, d, b.ids, b.positions, b.segments, blocks or self.settings.layers, final ~= false)
@@ -99,10 +103,12 @@ local function head_of(self)
   return self.decoder:head() or error("this model has no output head: it is the trunk of a reward model", 3)
 end
 
---- The output head's weight [vocab, dim]: the embedding itself where they are tied.
+--- The output head's weight: the embedding itself where they are tied.
+-- @treturn tensor [vocab, dim]
+-- @raise when there is none (the trunk of a reward model)
 function Model:head() return head_of(self) end
 
---- The last hidden states, after the final norm; or those of a layer.
+--- The last hidden states, after the final norm; or those of a layer. Differentiable.
 -- @param input ids, a list of id lists, or a batch
 -- @tparam[opt] table options `layer`: -1 (after the final norm), 0 (the embeddings), n (after block n)
 -- @return tensor [T, dim] for one sequence, else a list of them, one for each segment
@@ -119,9 +125,10 @@ function Model:hidden(input, options)
   return one and list[1] or list
 end
 
---- Logits of the token behind each token.
+--- Logits of the token behind each token. Differentiable.
 -- @param input ids, a list of id lists, or a batch
 -- @return tensor [T, vocab] for one sequence, else a list of them, one for each segment
+-- @raise as forward, and where there is no output head
 function Model:logits(input)
   local b, one = batch_of(input, "model:logits")
   local closing <close> = b ~= input and b or nil
@@ -134,7 +141,8 @@ end
 --- log p(token t+1 | tokens to t), differentiable; the logits of a batch are never held.
 -- @param input ids, a list of id lists, or a batch (for trees: one result for each response)
 -- @tparam[opt] table options `temperature` = 1, `entropy` = false
--- @return tensor [T-1] for one sequence, else a list of them; with `entropy` the same of entropies behind it
+-- @return tensor [T-1] for one sequence, else a list of them, in nats; with `entropy` the same of entropies behind it
+-- @raise as logits
 function Model:logprobs(input, options)
   options = option.check(options, {temperature = 1, entropy = false}, "model:logprobs", 2)
   if not (options.temperature > 0 and options.temperature < math.huge) then
@@ -151,13 +159,13 @@ function Model:logprobs(input, options)
   return list, entropies
 end
 
---- Goes on from prompts, token by token: see rlhf.generate.
 Model.generate = generate
 
 --- Cross-entropy over a batch's trained tokens, divided by their number or by `divide`.
 -- @tparam batch b
 -- @tparam[opt] table options `divide`: the tokens of the whole step, when a step is several batches
--- @return loss (a scalar tensor), -log p of each trained token [M], and whether each was the likeliest [M]
+-- @return loss (a scalar tensor, in nats), -log p of each trained token [M], and whether each was the likeliest [M]
+-- @raise on what is no batch, else as logits
 function Model:loss(b, options)
   local divide = option.check(options, {divide = option.optional}, "model:loss", 2).divide
   if not batch.is(b) then error("model:loss: a batch wanted, got " .. type(b), 2) end
@@ -186,6 +194,7 @@ function Model:end_ids()
 end
 
 --- How many numbers the parameters have.
+-- @treturn int
 function Model:count()
   local n = 0
   for _, p in ipairs(self.list) do n = n + p:numel() end
@@ -193,6 +202,7 @@ function Model:count()
 end
 
 --- A copy with weights of its own, which require gradients.
+-- @treturn model
 function Model:clone()
   local copy = assert(M.new(self.arch, self.settings, self.config))
   copy.tokenizer, copy.generation = self.tokenizer, self.generation
@@ -202,7 +212,8 @@ function Model:clone()
   return copy
 end
 
---- Makes the weights constants: nothing computed from them is recorded. Returns the model.
+--- Makes the weights constants: nothing computed from them is recorded.
+-- @treturn model itself
 function Model:freeze()
   for _, p in ipairs(self.list) do p:requires_grad(false) end
   return self
@@ -215,6 +226,8 @@ function Model:__tostring()
 end
 
 --- Is x a model?
+-- @param x
+-- @treturn boolean
 function M.is(x) return getmetatable(x) == Model end
 
 local wanted = {"layers", "dim", "heads", "vocab", "context"}
@@ -234,11 +247,19 @@ local function settings_from(options, arch)
   return s
 end
 
---- A new model with random weights.
--- @tparam table options `arch` = "llama" or "gpt2"; `layers`, `dim`, `heads`, `vocab`, `context`; `kv_heads` = heads,
---   `head_dim` = dim / heads, `hidden` (4 dim, or 8/3 dim where gated), `tied` = true, `seed` = 0, `deviation` = 0.02
---   (of the normal weights; projections into the residual stream have it divided by sqrt(2 layers))
+--- A new model with random weights. They are normal; projections into the residual stream have the deviation divided
+-- by sqrt(2 layers), as in GPT-2 (Radford et al. 2019).
+-- @function model
+-- @tparam table options
+--
+--   * `arch` = "llama" or "gpt2"
+--   * `layers`, `dim` (width), `heads`, `vocab` (tokens), `context` (tokens): these must be given
+--   * `kv_heads` = `heads`: heads of keys and values (Ainslie et al. 2023); `head_dim` = `dim` / `heads`
+--   * `hidden`: width of the feed-forward part; by default 4 `dim`, or 8/3 `dim`, to the next 32, where gated
+--   * `tied` = true: the output head is the embedding
+--   * `seed` = 0; `deviation` = 0.02
 -- @treturn model
+-- @raise on unknown, missing or impossible options, by name
 function M.make(options)
   options = option.check(options, own, "rlhf.model", 2)
   local arch = M.architectures[options.arch]

@@ -55,7 +55,8 @@ end
 --   * `opt:clip(max_norm)`: scales the gradients when their 2-norm is above max_norm; returns the norm before
 --   * `opt:step(lr)`: one step at rate lr (by default the option; a group's own rate keeps its ratio to it), and
 --     clears the gradients; returns true, or nil and the reason when a gradient isn't finite, with nothing changed
---   * `opt:zero_grad()`, `opt:lr()`, `opt:state()`, `opt:load_state(state)`, `opt:close()`
+--   * `opt:zero_grad()`: clears the gradients; `opt:lr()`: the option; `opt:close()`: frees gradients and moments
+--   * `opt:state()`: moments and number of steps, as a table of tensors and numbers; `opt:load_state(state)` takes it back
 -- @raise on parameters that aren't contiguous f32 leaves, on unknown or impossible options
 function M.adamw(params, options)
   options = check_options(options, 2)

@@ -1,7 +1,18 @@
---- PPO: the verbs of rlhf.ppo_verbs, and a trainer made of them: `rlhf.ppo{policy =, reward =, prompts =}:run()`.
+--- PPO with a KL penalty for language models: a trainer, and the verbs that it is made of.
+-- `rlhf.ppo{policy =, reward =, prompts =}:run()` is the whole; a loop of one's own reads
+--
+--     local roll = ppo.rollout(policy, prompts, {max_new_tokens = 64, seed = 1})
+--     roll:score(rm):reference(ref):values(critic)
+--     local adv = ppo.advantages(roll, {beta = 0.05})
+--     for mb in roll:minibatches(adv, {size = 16, seed = 1}) do
+--       local loss, stats = ppo.loss(policy, critic, mb, {clip = 0.2})
+--       loss:backward(); opt:clip(1); opt:step()
+--     end
+--
+-- It maximises E[score] - beta KL(policy || reference); an action is a token. The method is Ziegler et al. 2019 and
+-- Ouyang et al. 2022 with the clipped objective of Schulman et al. 2017; the numbers are those of TRL 1.12's trainer,
+-- with statistics over real tokens alone.
 -- @module rlhf.ppo
--- @see rlhf.ppo_verbs
--- @see rlhf.rollout
 local core = require "rlhf.core"
 local option = require "rlhf.option"
 local optim = require "rlhf.optim"
@@ -165,19 +176,36 @@ local function shown(o)
   return trainer.shown(o, more)
 end
 
---- A PPO trainer.
--- @tparam table options `policy` (trained in place), `reward` (a reward model, or a function of a sample `{prompt,
---   response, prompt_ids, ids, row, ended}` that returns a number), `prompts` (a source or list of ids, texts, or rows
---   with `ids` or `prompt`), `tokenizer` (default the policy's), `reference` (default a frozen copy of the policy),
---   `critic` ("shared": a head on the policy's own trunk; default ppo.critic of the reward model where it shares the
---   tokenizer, else of the policy), `preset` = "rlhf", `updates` = 50 (rollouts), `batch` = 32 (prompts in each), `seed` = 1,
---   and over the preset's values:
---   `max_new_tokens`, `temperature`, `epochs`, `minibatches`, `clip`, `value_clip`, `vf`, `gamma`, `lambda`, `kl` =
---   {beta, target (adaptive), horizon, estimator}, `whiten_rewards`, `score_at`, `missing_end`, `per`,
---   `population`, `ends`, `lr`,
---   `critic_lr`, `schedule`, `warmup`, `grad_clip`, `eps`, `shuffle`; `output`, `resume`, `log_every`, `save_every`,
---   `quiet`
--- @treturn trainer see rlhf.trainer; `trainer.ppo.last_rollout` is the last step's rollout
+--- A PPO trainer. An option that is not given is the preset's; the values shown are those of "rlhf".
+-- @function ppo
+-- @tparam table options
+--
+--   * `policy`: trained in place; `tokenizer`: by default the policy's
+--   * `reward`: a reward model, or a function of a sample `{prompt, response, prompt_ids, ids, row, ended}` that returns
+--     a number
+--   * `prompts`: a source or list of ids, texts, or rows with `ids` or `prompt`
+--   * `reference`: by default a frozen copy of the policy as it is now
+--   * `critic`: by default ppo.critic of the reward model where it shares the tokenizer, else of the policy; "shared": a
+--     head on the policy's own trunk
+--   * `preset` = "rlhf", "trl" or "openai" (ppo.preset)
+--   * `updates` = 50 rollouts of `batch` = 32 prompts each; `seed` = 1
+--   * `max_new_tokens` = 64; `temperature` = 1; `ends`: end tokens, by default the model's
+--   * `epochs` = 4 over each rollout, in `minibatches` = 1 parts, `shuffle` = true
+--   * `kl` = {`beta` = 0.05, `estimator` = "k1", `target`: nats a response at which the coefficient aims (none: it
+--     stays), `horizon` = 10000 responses}
+--   * `clip` = 0.2, `value_clip` = 0.2, `vf` = 0.1: see ppo.loss
+--   * `gamma` = 1, `lambda` = 0.95, `whiten_rewards` = "bounded", `score_at` = "last", `missing_end` = {}, `per` =
+--     "rollout", `population` = false: see ppo.advantages
+--   * `lr` = 1e-5, `critic_lr` = `lr`, `schedule` = "constant", `warmup` = 0 updates, `grad_clip` = 1, `eps` = 1e-8 (AdamW's)
+--   * `output`: folder of metrics, checkpoints (each `save_every` updates and at the end) and of the trained policy;
+--     `resume` = false: go on from its checkpoint; `log_every` = 1, `quiet` = false
+-- @treturn trainer see rlhf.trainer; `trainer.ppo.last_rollout` is the last update's rollout. Metrics, under TRL's names:
+--   `objective/scores`, `objective/scores_std`, `objective/kl` (nats, summed over a response), `objective/kl_coef`,
+--   `objective/non_score_reward`, `objective/rlhf_reward`, `objective/entropy`; `policy/approxkl_avg`,
+--   `policy/clipfrac_avg`, `policy/entropy_avg`, `loss/policy_avg`, `loss/value_avg`, `val/clipfrac_avg`, `val/ratio`,
+--   `val/ratio_var`, `val/num_eos_tokens`, `val/explained_variance`, `val/first_ratio`; `completions/mean_length`,
+--   `completions/ended` (a share), `grad_norm`, `lr`, `episode`, `eps` (responses a second)
+-- @raise on unknown or impossible options, on prompts that are neither ids nor text, on a reward that is no finite number
 function M.make(options)
   local o = settle(options)
   o.tokenizer = o.tokenizer or o.policy.tokenizer

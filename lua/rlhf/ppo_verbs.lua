@@ -1,15 +1,4 @@
---- PPO for language models: a verb for each step (rlhf.ppo has them too, and a trainer made of them).
---
---     local roll = ppo.rollout(policy, prompts, {max_new_tokens = 64, seed = 1})
---     roll:score(rm); roll:reference(ref); roll:values(critic)
---     local adv = ppo.advantages(roll, {beta = 0.05})
---     for mb in roll:minibatches(adv, {size = 16, seed = 1}) do
---       local loss, stats = ppo.loss(policy, critic, mb, {clip = 0.2})
---       loss:backward(); opt:clip(1); opt:step()
---     end
---
--- The method is Ziegler et al. 2019 and Ouyang et al. 2022; the numbers are those of TRL 1.12's trainer, with
--- statistics over real tokens alone.
+--- PPO for language models: a verb for each step. rlhf.ppo has them, and a trainer made of them.
 -- @submodule rlhf.ppo
 local core = require "rlhf.core"
 local option = require "rlhf.option"
@@ -22,7 +11,10 @@ local ops = core.ops
 local M = {}
 
 --- A preset's options for all verbs: a plain table of the caller's own.
--- @tparam string name "rlhf", "trl" or "openai"
+-- @tparam string name "rlhf" (TRL's rules, the score at the last token, bounded rewards whitened), "trl" (TRL 1.12's
+--   defaults) or "openai" (Ziegler et al. 2019: adaptive KL, a value head on the policy's trunk, whitening in each minibatch)
+-- @treturn table
+-- @raise on another name
 function M.preset(name) return presets.get(name) end
 
 local function end_ids(policy, tokenizer)
@@ -39,7 +31,9 @@ end
 --   ids, nothing is sampled), `tokenizer` (for texts; default the policy's), `ends` (end tokens; default the model's),
 --   `rows` (the data's rows, handed on to reward functions). There is no top-k, top-p, min-p or penalty: the ratio
 --   would be wrong.
--- @treturn rollout
+-- @treturn rollout `#roll` rows; `roll[r]` prints row r token by token; `roll.lengths`, `roll.ended` and `roll.scores` are
+--   lists by row, `roll.logp`, `roll.ref_logp`, `roll.entropy` tensors [tokens], `roll.value` [places]
+-- @raise on unknown options, prompts or responses that are no lists of ids, an empty response
 function M.rollout(policy, prompts, options)
   options = option.check(options, {max_new_tokens = 64, temperature = 1, seed = 1, streams = option.optional,
     responses = option.optional, tokenizer = option.optional, ends = option.optional, rows = option.optional},
@@ -67,7 +61,8 @@ local estimators = {
 -- @tparam tensor logp the policy's log-probabilities
 -- @tparam tensor ref the reference's, of the same tokens
 -- @tparam[opt="k1"] string estimator "k1" (unbiased), "k2" (low variance), "k3" (both; never below 0)
--- @treturn tensor differentiable by logp
+-- @treturn tensor in nats, differentiable by logp
+-- @raise on another estimator
 function M.kl(logp, ref, estimator)
   local f = estimators[estimator or "k1"]
   if not f then error(("ppo.kl: estimator 'k1', 'k2' or 'k3' wanted, got '%s'"):format(tostring(estimator)), 2) end
@@ -151,7 +146,9 @@ end
 --   `missing_end` = {} (`penalty` is taken off, or `replace` put in place of, the score of a response without end),
 --   `per` = "rollout" (or "minibatch": whitening and estimation are done anew over each minibatch, as OpenAI's code
 --   does), `population` = false (whitening divides by the population's variance instead of the unbiased one)
--- @treturn table `kl` and `advantages` [tokens], `rewards`, `returns` [places], `scores` (list), `beta`
+-- @treturn table `kl` (nats) and `advantages` [tokens], `rewards`, `returns` [places], `scores` (list), `beta`.
+--   Advantages: Schulman et al. 2016
+-- @raise when the rollout lacks scores, reference or values, and on unknown options
 function M.advantages(roll, options)
   options = option.check(options, {beta = 0.05, gamma = 1, lambda = 0.95, estimator = "k1", score_at = "last",
     whiten_rewards = option.optional, missing_end = option.optional, policy = option.optional, per = "rollout",
@@ -203,11 +200,11 @@ local function minibatch(roll, adv, rows)
   return mb
 end
 
---- Minibatches of a rollout, in an order that depends on the seed alone.
--- @function roll:minibatches
+--- Minibatches of a rollout, in an order that depends on the seed alone; also `roll:minibatches(adv, options)`.
+-- @tparam rollout roll
 -- @tparam table adv of ppo.advantages
 -- @tparam[opt] table options `size` (rows; default all), `seed` = 1, `shuffle` = true
--- @return iterator
+-- @return an iterator that gives minibatches, for ppo.loss
 function M.minibatches(roll, adv, options)
   options = option.check(options, {size = #roll, seed = 1, shuffle = true}, "roll:minibatches", 2)
   local order = permutation(#roll, options.seed)
@@ -225,8 +222,9 @@ rollout.methods.minibatches = M.minibatches
 --- PPO's loss on a minibatch: clipped policy loss, plus vf times the clipped value loss.
 -- @tparam model policy
 -- @tparam critic critic a reward model used token by token (ppo.critic)
--- @tparam table mb
--- @tparam[opt] table options `clip` = 0.2, `value_clip` = 0.2, `vf` = 0.1
+-- @tparam table mb from roll:minibatches
+-- @tparam[opt] table options `clip` = 0.2 (the ratio counts from 1 - clip to 1 + clip), `value_clip` = 0.2 (from the
+--   rollout's value), `vf` = 0.1
 -- @return loss (a scalar tensor); `{policy =, value =, approxkl =, clipfrac =, ratio =, worst_ratio =, value_clipfrac =,
 --   value_error =, entropy =, tokens =}` as numbers
 function M.loss(policy, critic, mb, options)
@@ -243,7 +241,7 @@ function M.loss(policy, critic, mb, options)
     tokens = #mb.old}
 end
 
---- A critic that shares the policy's trunk (Ziegler et al. 2019): its own is only a head of zeros. Its loss teaches
+--- A critic that shares the policy's trunk, as in Ziegler et al. 2019; its own is only a head of zeros. Its loss teaches
 -- the trunk too; an optimizer over both takes the policy's parameters and the critic's head_parameters().
 -- @tparam model policy
 -- @treturn critic
@@ -268,7 +266,7 @@ function M.critic(from)
   return M.shared_critic(trunk:clone())
 end
 
---- The adaptive coefficient of Ziegler et al. 2019: beta (1 + clip(kl / target - 1, -0.2, 0.2) n / horizon).
+--- The next coefficient of an adaptive KL penalty. Ziegler et al. 2019: beta (1 + clip(kl / target - 1, -0.2, 0.2) n / horizon).
 -- @tparam number beta
 -- @tparam number kl measured: summed over tokens, mean over rows
 -- @tparam table options `target`, `horizon` = 10000, `n` (rows measured)

@@ -2,8 +2,9 @@
 --
 --     rlhf.reward{model = rm, data = rankings, epochs = 1}:run()
 --
--- All pairs of a prompt are in one step and weigh 1 together; each response goes through the model once, and the
--- prompt once for all of them. Rests on rlhf.trainer, rlhf.reward_model and rlhf.loss.
+-- The loss is rlhf.loss.ranking's (Ouyang et al. 2022). All pairs of a prompt are in one step and weigh 1 together;
+-- each response goes through the model once, and the prompt once for all of them. Rests on rlhf.trainer,
+-- rlhf.reward_model and rlhf.loss.
 -- @module rlhf.reward
 local core = require "rlhf.core"
 local option = require "rlhf.option"
@@ -34,7 +35,8 @@ local function last_part(ids, n) return #ids <= n and ids or table.move(ids, #id
 -- @tparam reward_model rm
 -- @tparam table row `{instruction, input, responses, ranking}` (texts, or lists of ids)
 -- @tparam[opt] int max_length tokens of prompt and response together (default: the model's context)
--- @treturn table `{prompt =, responses =, ranking =}`
+-- @treturn table `{prompt =, responses =, ranking =}` of ids
+-- @raise on texts where the reward model has no tokenizer
 function M.encode(rm, row, max_length)
   local most = math.min(max_length or math.huge, rm.base.settings.context)
   local place = source.where(row) or "a ranking"
@@ -124,9 +126,12 @@ end
 --- Accuracy, margin, scores and loss over rankings, without training.
 -- @tparam reward_model rm
 -- @tparam source|table data ranking rows
--- @tparam[opt] table options `loss_on` = "logit", `prompts` = 8, `max_length`
--- @treturn table metrics `loss`, `accuracy` (ties of scores count as wrong), `accuracy_k4` ... by the number of
---   responses, `margin`, `mean_reward`, `min_reward`, `max_reward`, `std_reward`
+-- @tparam[opt] table options `loss_on` = "logit" or "score", `prompts` = 8 (in a batch), `max_length` (tokens),
+--   `center` = 0
+-- @treturn table metrics `loss`, `accuracy` (share of pairs; ties of scores count as wrong), `accuracy_k4` ... by the
+--   number of responses, `margin` (mean difference of a pair's scores), `mean_reward`, `min_reward`, `max_reward`,
+--   `std_reward`
+-- @raise when no row has a pair
 function M.evaluate(rm, data, options)
   options = option.check(options, {loss_on = "logit", prompts = 8, max_length = option.optional, center = 0.0},
     "reward.evaluate", 2)
@@ -189,14 +194,25 @@ local function check(options)
 end
 
 --- A trainer of a reward model.
--- @tparam table options `model` (a reward model, trained in place), `data` (rankings: a source or a list of rows),
---   `eval` (rows held back: measured at the end), `epochs` = 1, `prompts` = 8 (in a step), `lr` = 1e-4, `schedule` =
---   "linear", `warmup` = 0, `clip` = 1, `weight_decay` = 0, `loss_on` = "logit": the pairwise loss of what the sigmoid
---   takes; "score": of what it gives, whose floor is 0.313 and whose gradients fade at both ends. On rankings of 4 to
---   9 by a rule (3 seeds, 8 epochs) the first ranks 99.9 % of held-back pairs rightly, the second 98.1 %, with scores
---   pushed closer to 0 and 1. Scores are reported in 0..1 either way; `center` = 0, `seed` = 0, `max_length`,
---   `output`, `resume`, `log_every`, `save_every`, `quiet`
--- @treturn trainer see rlhf.trainer
+-- @function reward
+-- @tparam table options
+--
+--   * `model`: a reward model, trained in place
+--   * `data`: rankings, a source or a list of rows as rlhf.data.rankings gives them; `eval`: rows held back, measured
+--     at the end
+--   * `epochs` = 1; `prompts` = 8: in a step; `max_length`: tokens of prompt and response, by default the model's context
+--   * `lr` = 1e-4; `schedule` = "linear", "cosine" or "constant"; `warmup` = 0 steps; `clip` = 1: largest norm of the
+--     gradient; `weight_decay` = 0; `seed` = 0 of the order of rows
+--   * `loss_on` = "logit": the pairwise loss of what the sigmoid takes; "score": of what it gives, whose floor is 0.313
+--     and whose gradients fade at both ends. On rankings of 4 to 9 by a rule (3 seeds, 8 epochs) the first ranks
+--     99.9 % of held-back pairs rightly, the second 98.1 %, with scores pushed closer to 0 and 1. Scores are reported
+--     in 0..1 either way
+--   * `center` = 0: adds center (better + worse)^2 to each pair's loss (Eisenstein et al. 2023)
+--   * `output`: folder of metrics, checkpoints (each `save_every` steps and at the end) and of the trained model;
+--     `resume` = false: go on from its checkpoint; `log_every` = 10, `quiet` = false
+-- @treturn trainer see rlhf.trainer. Metrics: those of evaluate over the step's pairs, those of `eval` with `eval_`
+--   before them, `grad_norm`, `learning_rate`, `epoch`, `num_tokens`
+-- @raise on unknown or impossible options, on rows without a pair or with texts where there is no tokenizer
 function M.make(options)
   local o = check(options)
   local rows, dropped = encode_all(o.model, o.data, o)

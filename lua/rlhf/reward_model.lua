@@ -1,6 +1,7 @@
 --- Reward models: a language model's trunk and a small head that gives a response a score.
 -- The head is linear, or two layers, on the hidden state of one token (the last, or a chosen one) or on the mean or
--- the largest of all tokens of prompt and response; a sigmoid puts its score between 0 and 1.
+-- the largest of all tokens of prompt and response; a sigmoid puts its score between 0 and 1. The trunk may be smaller
+-- than the policy, of another architecture, and with another tokenizer.
 -- @module rlhf.reward_model
 local core = require "rlhf.core"
 local option = require "rlhf.option"
@@ -51,12 +52,19 @@ local function build(base, head, options)
 end
 
 --- A reward model on a language model's trunk, which it uses itself (not a copy), with a new head.
+-- @function reward_model
 -- @tparam model base
--- @tparam[opt] table options `tokenizer` (for items given as texts), `template` (how an instruction and its input become
---   the prompt: "alpaca", "chat", "plain" or a function, as in rlhf.data.instructions; left out: the two with a line
---   break between), `pooling` = "last", "mean", "max" or a token's place (from 1, or from the end: -2),
---   `hidden` (size of a hidden layer; none by default), `activation` = "sigmoid" or "none", `seed` = 0
--- @treturn reward_model
+-- @tparam[opt] table options
+--
+--   * `tokenizer`: for items given as texts
+--   * `template`: how an instruction and its input become the prompt: "alpaca", "chat", "plain" or a function, as in
+--     rlhf.data.instructions; left out: the two with a line break between
+--   * `pooling` = "last", "mean", "max" or a token's place (from 1, or from the end: -2)
+--   * `hidden`: size of a hidden layer (with GELU); none by default
+--   * `activation` = "sigmoid" (scores in 0..1) or "none"
+--   * `seed` = 0: of the head, normal with deviation 1 / sqrt(dim + 1) (Stiennon et al. 2020)
+-- @treturn reward_model `rm.base`, `rm.tokenizer`, `rm.pooling`, `rm.activation`
+-- @raise on unknown or impossible options
 function M.make(base, options)
   options = option.check(options, {tokenizer = option.optional, template = option.optional, pooling = option.optional,
     hidden = option.optional, activation = "sigmoid", seed = 0}, "rlhf.reward_model", 2)
@@ -151,8 +159,9 @@ end
 
 --- Scores of items, each forwarded once.
 -- @tparam table items list of id lists, or of `{prompt =, response =}` of ids or texts
--- @tparam[opt] table options `logit` = false
+-- @tparam[opt] table options `logit` = false: what the sigmoid takes instead of what it gives
 -- @treturn tensor [#items], differentiable
+-- @raise on a text where there is no tokenizer, and on items that are neither
 function Reward:score(items, options)
   options = option.check(options, {logit = false}, "rm:score", 2)
   local sequences, leaves = {}, {}
@@ -175,11 +184,17 @@ function Reward:token_values(b, rows)
 end
 
 --- Is the head plain linear on the last token, so that it means something at every token?
+-- @treturn boolean
 function Reward:is_plain() return #self.head == 1 and self.pooling == "last" end
 
+--- The trunk's hidden states: as model:hidden.
+-- @param input ids, a list of id lists, or a batch
+-- @tparam[opt] table options `layer` = -1
+-- @return tensor [T, dim] for one sequence, else a list of them
 function Reward:hidden(input, options) return self.base:hidden(input, options) end
 
 --- The head's parameters alone.
+-- @treturn table list of tensors
 function Reward:head_parameters()
   local list = {}
   for _, l in ipairs(self.head) do
@@ -190,19 +205,23 @@ function Reward:head_parameters()
 end
 
 --- The trunk's parameters, then the head's.
+-- @treturn table list of tensors
 function Reward:parameters()
   local list = self.base:parameters()
   for _, p in ipairs(self:head_parameters()) do list[#list + 1] = p end
   return list
 end
 
+--- How many numbers the parameters have.
+-- @treturn int
 function Reward:count()
   local n = self.base:count()
   for _, p in ipairs(self:head_parameters()) do n = n + p:numel() end
   return n
 end
 
---- A copy with weights of its own.
+--- A copy with weights of its own, trunk and head.
+-- @treturn reward_model
 function Reward:clone()
   local head = {}
   for i, l in ipairs(self.head) do
@@ -212,6 +231,8 @@ function Reward:clone()
   return build(self.base:clone(), head, self)
 end
 
+--- Makes the weights constants: nothing computed from them is recorded.
+-- @treturn reward_model itself
 function Reward:freeze()
   for _, p in ipairs(self:parameters()) do p:requires_grad(false) end
   return self
@@ -224,6 +245,8 @@ end
 
 --- Saves trunk, head and tokenizer as a folder; transformers reads it where the head is plain linear on the last token.
 -- A template that is a function isn't saved.
+-- @tparam string path made if it is not there
+-- @tparam[opt] tokenizer tokenizer by default the reward model's
 -- @treturn true|nil
 -- @treturn ?string the message
 function Reward:save(path, tokenizer)
@@ -267,7 +290,7 @@ end
 
 --- Loads a reward model's folder: ours, or a sequence classifier of transformers with one label.
 -- @tparam string path
--- @treturn reward_model|nil
+-- @treturn reward_model|nil nil also where the head is missing: it would give random scores
 -- @treturn tokenizer|string|nil the tokenizer, or the message
 function M.load(path)
   local base = path:gsub("/*$", "/")
@@ -283,6 +306,8 @@ function M.load(path)
 end
 
 --- Is x a reward model?
+-- @param x
+-- @treturn boolean
 function M.is(x) return getmetatable(x) == Reward end
 
 return setmetatable(M, {__call = function(_, base, options) return M.make(base, options) end})

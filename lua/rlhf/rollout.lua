@@ -77,6 +77,7 @@ local function logprobs(roll, model, entropy)
 end
 
 --- Makes a rollout. Used by ppo.rollout, which documents it.
+-- @local
 function M.new(policy, prompts, responses, options)
   local ends = {}
   for _, id in ipairs(options.ends) do ends[id] = true end
@@ -98,18 +99,23 @@ M.methods = methods
 
 --- How many places row r has for rewards and values.
 -- @function roll:places
+-- @tparam int r from 1
+-- @treturn int
 function methods:places(r)
   return self.lengths[r] + (self.lengths[r] < self.max_new_tokens and 1 or 0)
 end
 
---- Places of all rows, a list.
+--- Places of all rows.
 -- @function roll:place_counts
+-- @treturn {int,...}
 function methods:place_counts()
   local list = {}
   for r = 1, #self.prompts do list[r] = self:places(r) end
   return list
 end
 
+--- Rows as a batch: prompts with their responses.
+-- @local
 function methods:batch(rows) return layout(self, rows) end
 
 local function text_of(roll, ids) return roll.tokenizer and roll.tokenizer:decode(ids, {skip_special = true}) end
@@ -142,8 +148,10 @@ end
 
 --- Scores every row: by a reward model, or by a function of a sample `{prompt, response (texts, where there is a
 -- tokenizer), prompt_ids, ids, row, ended}` that returns a number.
--- @return the rollout
 -- @function roll:score
+-- @tparam reward_model|function rm
+-- @treturn rollout itself
+-- @raise when a function's result is no finite number, with the row
 function methods:score(rm)
   local scores = {}
   if type(rm) == "function" then
@@ -163,23 +171,30 @@ function methods:score(rm)
   return self
 end
 
---- Log-probabilities of the same tokens under the reference model. Returns the rollout.
+--- Log-probabilities of the same tokens under the reference model.
 -- @function roll:reference
+-- @tparam model model
+-- @treturn rollout itself
 function methods:reference(model)
   self.reference_model = model
   self.ref_logp = logprobs(self, model)
   return self
 end
 
---- The critic's value at every place. Returns the rollout.
+--- The critic's value at every place.
 -- @function roll:values
+-- @tparam critic critic
+-- @treturn rollout itself
 function methods:values(critic)
   self.value = over_chunks(self, function(b, value_rows) return critic:token_values(b, value_rows) end)
   return self
 end
 
---- The exact divergence from the reference over the whole vocabulary at each token, [tokens].
+--- The exact divergence from the reference over the whole vocabulary at each token.
 -- @function roll:exact_kl
+-- @tparam model policy
+-- @tparam model reference
+-- @treturn tensor [tokens], in nats
 function methods:exact_kl(policy, reference)
   return (over_chunks(self, function(b)
     local scope <close> = core.scope()

@@ -125,6 +125,7 @@ end
 -- @tparam[opt] {[string]=string} metadata `format = "pt"` is added
 -- @treturn true|nil
 -- @treturn ?string the message
+-- @function save
 M.save = core.safetensors_save
 
 -- The shard that has the tensor, or nil and a message.

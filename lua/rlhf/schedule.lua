@@ -1,5 +1,5 @@
 --- Learning-rate schedules as plain functions: `lr = base * schedule(step)`, steps counting from 0.
--- They give what transformers' schedulers of the same names give.
+-- They give what transformers' schedulers of the same names give. `warmup` and `total` are numbers of steps.
 -- @module rlhf.schedule
 local option = require "rlhf.option"
 

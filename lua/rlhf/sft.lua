@@ -1,7 +1,7 @@
 --- Instruction tuning: next-token cross-entropy over the trained tokens of rows, in ragged batches. A step is one
 -- or several batches; its loss is the sum over all of their trained tokens divided by the number of these, so that
 -- how rows are cut into batches changes results by rounding alone. Rests on rlhf.trainer and rlhf.data.
--- This module is called: `rlhf.sft{...}` gives a trainer.
+-- The first step of Ouyang et al. 2022.
 -- @module rlhf.sft
 local core = require "rlhf.core"
 local option = require "rlhf.option"
@@ -205,18 +205,21 @@ end
 -- @function sft
 -- @tparam table options
 --
---   * `model`; `data`: a source of rows as rlhf.data.instructions reads them, with `tokenizer`, `template`, `max_length`,
---     `on_bad_row`; without `tokenizer` its rows have `ids` and `labels`
+--   * `model`: trained in place
+--   * `data`: a source or list of rows as rlhf.data.instructions reads them, with `tokenizer`, `template`, `max_length`
+--     (tokens), `on_bad_row` = "error" or "skip"; without `tokenizer` its rows have `ids` and `labels`
 --   * `epochs` = 1; `batch_tokens` = 4096: tokens of a batch; `accumulate` = 1: batches of a step
 --   * `shuffle` = true, another order in each epoch, by `seed` = 0 (from a buffer of 10,000 rows)
 --   * `lr` = 2e-5; `schedule` = "cosine", "linear" or "constant"; `warmup` = 0: steps, or a share of them;
 --     `clip` = 1: largest norm of the gradient, 0: any; `weight_decay` = 0; `betas` = {0.9, 0.999}
---   * `eval`: a source; it is evaluated at the end and every `eval_every` steps
+--   * `eval`: rows held back, a source or a list; measured at the end and every `eval_every` steps
 --   * `output`: folder of metrics, checkpoints (each `save_every` steps and at the end) and of the trained model;
 --     `resume` = false: go on from its checkpoint
 --   * `log_every` = 10, `quiet` = false
--- @return a trainer (rlhf.trainer): `trainer:run()`, or `for step, metrics in trainer:steps() do ... end`. Metrics: `loss`,
---   `mean_token_accuracy`, `grad_norm`, `learning_rate`, `epoch`, `num_tokens`, `eval_loss`, `eval_mean_token_accuracy`
+-- @treturn trainer `trainer:run()`, or `for step, metrics in trainer:steps() do ... end` (rlhf.trainer). Metrics: `loss`
+--   (nats a token), `mean_token_accuracy`, `grad_norm`, `learning_rate`, `epoch`, `num_tokens`; `eval_loss`,
+--   `eval_mean_token_accuracy` where it was measured
+-- @raise on unknown or impossible options, on bad rows with file and line, when files can't be written
 local function sft(options)
   local o = check(options)
   local run = new_run(o)

@@ -1,6 +1,6 @@
 --- Tokenizers: Hugging Face's tokenizer.json with byte-pair encoding, read, trained, written back.
 -- Ids count from 0 and are those of the tokenizers library. Texts are UTF-8; bytes that are none count as
--- U+FFFD.
+-- U+FFFD. Byte-pair encoding: Sennrich et al. 2016; over bytes: Radford et al. 2019.
 -- @module rlhf.tokenizer
 local core = require "rlhf.core"
 local option = require "rlhf.option"
@@ -215,7 +215,8 @@ function tokenizer:same(other)
   return rawequal(self, other) or self.files[main] == other.files[main]
 end
 
---- How many tokens there are, added ones included.
+--- How many tokens there are, added ones included: `#tok`.
+-- @treturn int
 function tokenizer:__len() return (self.core:count()) end
 
 function tokenizer:__tostring() return ("tokenizer: byte-pair encoding, %d tokens"):format(#self) end

@@ -213,7 +213,7 @@ local function begin(self)
   end})
 end
 
---- Iterates over the steps that are left: `for step, metrics in trainer:steps() do ... end`. Skipped steps are
+--- Iterates over the steps that are left. `for step, metrics in trainer:steps() do ... end`; skipped steps are
 -- passed over. Breaking out closes the files; another loop goes on behind the last step.
 -- @return what a generic for takes; the fourth value closes the files
 function Trainer:steps()
@@ -223,6 +223,7 @@ end
 
 --- Makes the steps that are left.
 -- @treturn table metrics of the last step
+-- @raise when ten steps in a row were skipped, when a file can't be written, and what the step raises
 function Trainer:run()
   for _ in self:steps() do end -- luacheck: ignore 542
   return self.last
@@ -248,6 +249,7 @@ local function check(spec)
 end
 
 --- What of a trainer's options is printed at its start: numbers, words and flags, and what else it wants shown.
+-- @local
 -- @tparam table options
 -- @tparam table more by name; shown as tostring gives it
 -- @treturn table

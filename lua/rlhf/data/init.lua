@@ -1,14 +1,10 @@
 --- Data: sources of rows, stages over them, and the formats of instruction tuning and rankings.
--- `source(pass)` starts a pass over the rows; every stage takes a source, a list or a bare iterator (which works for
--- one pass) and is a source. This module only re-exports.
--- @see rlhf.data.source.list
--- @see rlhf.data.jsonl.jsonl
--- @see rlhf.data.stages
--- @see rlhf.data.batches.batches
--- @see rlhf.data.instructions.instructions
--- @see rlhf.data.rankings.rankings
--- @see rlhf.data.pairs.pairs
--- @see rlhf.data.template.prompt
+-- A source is a restartable object: `source(pass)` (from 1) gives a fresh iterator, a function that returns the next
+-- row and nil at the end. Every stage takes a source, a list or a bare iterator (which works for one pass) first, and
+-- is a source. Rows remember the file and line they came from, and messages name them.
+--
+--     local rows = d.shuffle(d.filter(d.jsonl "train.jsonl", function(row) return row.output ~= "" end), {seed = 1})
+--     for row in rows(1) do print(d.where(row), row.instruction) end
 -- @module rlhf.data
 local source = require "rlhf.data.source"
 local stages = require "rlhf.data.stages"

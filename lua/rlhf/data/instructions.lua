@@ -96,6 +96,7 @@ end
 --   * `max_length`: tokens, the rest of a row is cut; rows of which nothing trained is left are left out and counted
 --   * `on_bad_row` = "error" or "skip"
 -- @treturn source of `{ids =, labels =}`, labels[i] = ids[i] where it is trained, else -100
+-- @raise (from the iterator) what is wrong with a row, with file and line, unless it is skipped
 return function(s, tok, options)
   options = option.check(options, {template = option.optional, max_length = math.huge, on_bad_row = "error"},
                          "data.instructions")

@@ -1,6 +1,6 @@
 --- What people do who rank responses: read what they type, keep where they are, say how far two of them agree.
 -- Rests on rlhf.rank. examples/rank.lua is a terminal around it.
--- @submodule rlhf.data
+-- @module rlhf.data.judge
 local core = require "rlhf.core"
 local rank = require "rlhf.rank"
 
@@ -163,6 +163,7 @@ function Sitting:current()
 end
 
 --- Takes what was typed: a ranking of the numbers shown, `skip`, or `undo`.
+-- @tparam string text
 -- @treturn true|nil
 -- @treturn ?string what is wrong with it
 function Sitting:answer(text)
@@ -185,6 +186,7 @@ function Sitting:answer(text)
 end
 
 --- All rankings, others' and own, as rows for a file. What was skipped isn't in it and comes again in the next sitting.
+-- @treturn {table,...} `{instruction, input, responses, ranking, by}`
 function Sitting:rows()
   local out = table.move(self.others, 1, #self.others, 1, {})
   for _, a in ipairs(self.answers) do

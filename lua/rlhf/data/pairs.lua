@@ -17,7 +17,7 @@ end
 --- Pairs of a row, or of a best-first list in which a list is a tie.
 -- @function pairs
 -- @tparam table x a row `{responses =, ranking =}`, or `{A, {B, C}, D}`
--- @treturn table list of {better, worse}: `{{A,B},{A,C},{A,D},{B,D},{C,D}}`; ties and what is unranked make none
+-- @treturn table list of {better, worse}, K(K-1)/2 for K ranks that differ: `{{A,B},{A,C},{A,D},{B,D},{C,D}}`; ties and what is unranked make none
 return function(x)
   if type(x) ~= "table" then error("data.pairs: a row or a best-first list wanted, got " .. type(x), 2) end
   local items, ranks = x.responses, x.ranking

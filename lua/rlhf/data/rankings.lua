@@ -234,7 +234,9 @@ end
 -- @function rankings
 -- @tparam source s
 -- @tparam[opt] table options `on_bad_row` = "error" or "skip"
--- @treturn source of `{instruction, input, responses, ranking}`; `messages` where the prompt is a conversation
+-- @treturn source of `{instruction, input, responses, ranking}`; `messages` where the prompt is a conversation.
+--   `ranking[i]` is the rank of `responses[i]`: smaller is better, equal is a tie, `rlhf.null` is unranked
+-- @raise (from the iterator) what is wrong with a row, with file and line, unless it is skipped
 return function(s, options)
   options = option.check(options, {on_bad_row = "error"}, "data.rankings")
   local skip = source.skips(options.on_bad_row, "rankings")

@@ -11,23 +11,30 @@ Source.__name = "rlhf.data.source"
 
 local places = setmetatable({}, {__mode = "k"}) -- row -> "file:line"
 
---- Where a row stood: "file:17", or nil.
+--- Where a row stood.
+-- @tparam table row
+-- @treturn ?string "file:17"
 function M.where(row) return places[row] end
 
 --- Tells where a row stands; returns the row.
+-- @local
 function M.mark(row, place)
   if type(row) == "table" and place then places[row] = place end
   return row
 end
 
 --- A source of our kind.
+-- @local
 -- @tparam function open called with the pass, and the source itself; returns an iterator
 -- @tparam[opt] source parent whose skipped rows count, too
 function M.new(open, parent)
   return setmetatable({open = open, parent = parent, bad = {}, count = 0}, Source)
 end
 
---- Starts a pass.
+--- Starts a pass: `source(pass)`.
+-- @function Source:__call
+-- @tparam[opt=1] int pass
+-- @treturn function the next row, nil at the end; raises where a row is bad
 function Source:__call(pass)
   pass = pass or 1
   if math.type(pass) ~= "integer" or pass < 1 then
@@ -50,6 +57,7 @@ function Source:skipped()
 end
 
 --- Counts a row that is left out.
+-- @local
 function M.skip(self, message)
   self.count = self.count + 1
   if #self.bad < KEPT then self.bad[#self.bad + 1] = message end
@@ -70,6 +78,7 @@ end
 --- A source over a list of rows.
 -- @tparam {table,...} rows
 -- @treturn source
+-- @raise on what is no list
 function M.list(rows)
   if type(rows) ~= "table" then error("data.list: a list of rows wanted, got " .. type(rows), 2) end
   return M.new(function()
@@ -82,6 +91,7 @@ function M.list(rows)
 end
 
 --- What a stage's first argument stands for: a source, an object that is called like one, a list, a bare iterator.
+-- @local
 function M.of(x, name)
   if getmetatable(x) == Source then return x end
   if type(x) == "function" then return bare(x) end
@@ -92,6 +102,7 @@ function M.of(x, name)
 end
 
 --- Does a stage leave bad rows out? Reads the option `on_bad_row`.
+-- @local
 function M.skips(value, name)
   if value ~= nil and value ~= "error" and value ~= "skip" then
     error(("data.%s: on_bad_row: 'error' or 'skip' wanted, got %s"):format(name, tostring(value)), 3)
@@ -100,6 +111,7 @@ function M.skips(value, name)
 end
 
 --- A stage that turns each row into any number of rows.
+-- @local
 -- @tparam source parent
 -- @tparam function convert gets a row; returns a list of rows, or nil, a message and whether it is an error
 --   (a row that is left out by design is none); raised errors pass through

@@ -44,6 +44,8 @@ function M.map(s, f)
 end
 
 --- Rows for which a function gives true.
+-- @tparam source s
+-- @tparam function f row -> boolean
 -- @treturn source
 function M.filter(s, f)
   check_function(f, "filter")
@@ -59,7 +61,10 @@ function M.filter(s, f)
 end
 
 --- The first n rows.
+-- @tparam source s
+-- @tparam int n
 -- @treturn source
+-- @raise on an n that is no whole number from 0
 function M.take(s, n)
   if math.type(n) ~= "integer" or n < 0 then
     error("data.take: a whole number from 0 wanted, got " .. tostring(n), 2)
@@ -133,6 +138,7 @@ end
 -- @tparam {number,...} shares they sum to 1
 -- @tparam[opt] table options `seed` = 0
 -- @return a source for each share
+-- @raise on shares that are not above 0, or do not sum to 1
 function M.split(s, shares, options)
   local seed = option.check(options, {seed = 0}, "data.split").seed
   check_shares(shares)
@@ -155,15 +161,17 @@ end
 local Cursor = {}
 Cursor.__index = Cursor
 
---- Draws rows from a source, pass after pass.
--- `c:next()` gives a row and its pass; `c:position()` is `{pass =, drawn =}`; `c:seek(position)` starts the pass
--- anew and skips what was drawn.
+--- Draws rows from a source, pass after pass, and goes on from where it stood.
 -- @tparam source s
 -- @treturn cursor
 function M.cursor(s)
   return setmetatable({source = source.of(s, "cursor"), pass = 1, drawn = 0}, Cursor)
 end
 
+--- The next row; behind the last row of a pass comes the first of the next pass.
+-- @treturn table the row
+-- @treturn int its pass
+-- @raise when a pass has no rows
 function Cursor:next()
   self.rows = self.rows or self.source(self.pass)
   local row = self.rows()
@@ -178,8 +186,13 @@ function Cursor:next()
   return row, self.pass
 end
 
+--- Where the cursor stands.
+-- @treturn table `{pass =, drawn =}`, plain numbers
 function Cursor:position() return {pass = self.pass, drawn = self.drawn} end
 
+--- Starts a position's pass anew and skips what was drawn.
+-- @tparam table position as position() gave it
+-- @raise when the pass has fewer rows: the data has changed
 function Cursor:seek(position)
   self.pass, self.drawn, self.rows = position.pass, 0, self.source(position.pass)
   for _ = 1, position.drawn do

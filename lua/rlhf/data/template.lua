@@ -18,6 +18,7 @@ local names = {user = "Human", assistant = "Assistant", system = "System", tool 
 local function turn(message) return ("\n\n%s: %s"):format(names[message.role], message.content) end
 
 --- A conversation as text, turns marked as in hh-rlhf; a single user's turn stands as it is.
+-- @local
 function M.conversation(messages)
   if #messages == 1 and messages[1].role == "user" then return messages[1].content end
   local parts = {}
@@ -59,12 +60,14 @@ end
 local prompts = {alpaca = alpaca, plain = plain}
 
 --- Checks a template's name.
+-- @local
 function M.check(template, name)
   if template == nil or type(template) == "function" or template == "chat" or prompts[template] then return template end
   error(("%s: template: 'alpaca', 'chat', 'plain' or a function wanted, got %s"):format(name, tostring(template)), 3)
 end
 
 --- The parts of a row {instruction, input, response}, {messages} or {text}.
+-- @local
 -- @param row as rlhf.data.instructions reads it
 -- @param template name or function: gets the row, returns prompt and response (by default the row's)
 function M.parts(row, template)
@@ -84,8 +87,10 @@ end
 
 --- The text before the response, for generation: of a row {instruction, input}, {prompt} or {messages}.
 -- @tparam table row
--- @tparam[opt="alpaca"] string|function template
+-- @tparam[opt="alpaca"] string|function template "alpaca" (Taori et al. 2023), "chat", "plain", or a function of the row
+--   that returns the text
 -- @treturn string
+-- @raise on a row without any of these, and on an unknown template
 function M.prompt(row, template)
   M.check(template, "data.prompt")
   if type(row) ~= "table" or type(row.prompt or row.instruction or row.messages and "") ~= "string" then
