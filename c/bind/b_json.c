@@ -44,7 +44,7 @@ static void set_key_order(lua_State *L, json_t *object) {
     lua_createtable(L, 0, 1);
     lua_newtable(L);
     for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
-        lua_pushlstring(L, json_object_iter_key(it), json_object_iter_key_len(it));
+        lua_pushstring(L, json_object_iter_key(it));
         lua_rawseti(L, -2, ++n);
     }
     lua_setfield(L, -2, "__keys");
@@ -55,7 +55,7 @@ static void push_object(lua_State *L, json_t *object, bool order) {
     size_t n = json_object_size(object);
     lua_createtable(L, 0, n < 1 << 20 ? (int)n : 1 << 20);
     for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
-        lua_pushlstring(L, json_object_iter_key(it), json_object_iter_key_len(it));
+        lua_pushstring(L, json_object_iter_key(it));
         push_value(L, json_object_iter_value(it), order);
         lua_rawset(L, -3);
     }

@@ -88,7 +88,7 @@ static int reader_metadata(lua_State *L) {
     lua_newtable(L);
     for (void *it = json_object_iter(metadata); it; it = json_object_iter_next(metadata, it)) {
         const json_t *value = json_object_iter_value(it);
-        lua_pushlstring(L, json_object_iter_key(it), json_object_iter_key_len(it));
+        lua_pushstring(L, json_object_iter_key(it));
         lua_pushlstring(L, json_string_value(value), json_string_length(value));
         lua_rawset(L, -3);
     }

@@ -1,5 +1,6 @@
 /* JSON in: Jansson's parser behind limits that hold before it allocates anything. Strict UTF-8, no
- * duplicate keys, NUL allowed in strings but not in keys, no NaN or infinity, any value at the top.
+ * duplicate keys, NUL allowed in strings but not in keys (which are C strings: Jansson tells their
+ * lengths only from 2.14 on, Ubuntu 22.04 has 2.13), no NaN or infinity, any value at the top.
  * Integers of 64 bits stay integers; longer ones become the nearest double, as Lua's own do. Objects
  * keep the order of their keys. Writing is the binding's (bind/b_json.c): it needs no tree. */
 #ifndef RH_IO_JSON_H

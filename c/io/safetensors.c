@@ -159,7 +159,7 @@ static const char metadata_key[] = "__metadata__";
 static rh_status make_room(rh_ctx *ctx, json_t *header, rh_safetensors *out) {
     size_t bytes = 0;
     for (void *it = json_object_iter(header); it; it = json_object_iter_next(header, it))
-        bytes += json_object_iter_key_len(it) + 1;
+        bytes += strlen(json_object_iter_key(it)) + 1;
     out->entries = rh_alloc(ctx, json_object_size(header) * sizeof *out->entries);
     out->names = rh_alloc(ctx, bytes);
     return out->entries && out->names ? RH_OK : RH_ENOMEM;
@@ -188,7 +188,7 @@ static rh_status read_header(rh_ctx *ctx, const char *path, json_t *header, int6
             continue;
         }
         rh_st_entry *e = &out->entries[out->count++];
-        size_t bytes = json_object_iter_key_len(it) + 1;
+        size_t bytes = strlen(json_object_iter_key(it)) + 1;
         e->name = memcpy(name, json_object_iter_key(it), bytes);
         name += bytes;
         RH_TRY(read_entry(ctx, path, value, data_bytes, e));

@@ -1,4 +1,6 @@
 /* See read_json.h: what byte-pair encoding is made of, and the tokens added to it. */
+#include <string.h>
+
 #include "base/pool.h"
 #include "text/read_json.h"
 
@@ -31,7 +33,7 @@ static rh_status read_vocab(rh_reader *r, json_t *model, rh_tokenizer *t) {
     RH_TRY(rh_vocab_open(r->ctx, &t->vocab, n));
     for (void *it = json_object_iter(vocab); it; it = json_object_iter_next(vocab, it)) {
         const char *text = json_object_iter_key(it);
-        size_t length = json_object_iter_key_len(it);
+        size_t length = strlen(text);
         json_t *id = json_object_iter_value(it);
         if (!json_is_integer(id))
             return rh_reader_fail(r, "the id of %s is not an integer", rh_quoted(text, length, name));
