@@ -37,8 +37,16 @@ struct rh_pattern {
 
 /* ---- from Oniguruma's spelling to PCRE2's ---- */
 
-/* Oniguruma's word characters: in a class, and, by another of its tables, outside. */
-#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+/* Unicode's White_Space and what is not; PCRE2 knows the property by name only from 10.40 on. */
+#define SPACE "\\x{9}-\\x{D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
+#define NO_SPACE \
+    "\\x{0}-\\x{8}\\x{E}-\\x{1F}\\x{21}-\\x{84}\\x{86}-\\x{9F}\\x{A1}-\\x{167F}\\x{1681}-\\x{1FFF}\\x{200B}-\\x{2027}" \
+    "\\x{202A}-\\x{202E}\\x{2030}-\\x{205E}\\x{2060}-\\x{2FFF}\\x{3001}-\\x{10FFFF}"
+
+/* Oniguruma's word characters: in a class, and, by another of its tables, outside. \p{Alphabetic}, of which the
+ * same holds, is L, Nl, some marks, and the circled and squared letters. */
+#define WORD \
+    "\\p{L}\\p{Nl}\\p{M}\\p{Nd}\\p{Pc}\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}"
 #define ALONE WORD "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}"
 
 /* What PCRE2 reads otherwise: \s has U+180E there, \w lacks marks and connectors and has all numbers,
@@ -47,8 +55,8 @@ static const struct {
     char escape;
     const char *alone, *in_class; /* "": not expressible; NULL: as it is */
 } spellings[] = {
-    {'s', "\\p{White_Space}", "\\p{White_Space}"},
-    {'S', "\\P{White_Space}", "\\P{White_Space}"},
+    {'s', "[" SPACE "]", SPACE},
+    {'S', "[^" SPACE "]", NO_SPACE},
     {'w', "[" ALONE "]", WORD},
     {'W', "[^" ALONE "]", ""},
     {'b', "(?:(?<=[" ALONE "])(?![" ALONE "])|(?<![" ALONE "])(?=[" ALONE "]))", NULL},

@@ -94,6 +94,17 @@ describe("pre-tokenizer", function()
     assert.equal("½ ", removed([=[[\w]]=], "a½ b"))
     assert.equal("g z", removed([[\h]], "0fgF z"))
     assert.equal("b\nd", removed("^.", "ab\ncd"))
+    assert.equal("-", removed([[\w]], "\u{24B6}-\u{1F149}\u{2160}"))
+    local white = {0x20, 0x85, 0xA0, 0x1680, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000} -- Unicode's White_Space
+    for c = 0x9, 0xD do white[#white + 1] = c end
+    for c = 0x2000, 0x200A do white[#white + 1] = c end
+    local is, rest = {}, {}
+    for _, c in ipairs(white) do is[c] = true end
+    for c = 1, 0x3100 do rest[#rest + 1] = not is[c] and utf8.char(c) or nil end
+    local all, others = utf8.char(table.unpack(white)), table.concat(rest)
+    assert.equal(others, removed([[\s]], others .. all))
+    assert.equal(all, removed([[\S]], all .. others))
+    assert.equal(others .. "\n", removed([=[[^\S\n]]=], others .. all))
   end)
 
   it("Digits splits one by one or in runs", function()
