@@ -112,7 +112,7 @@ end)
 local LIMIT = [[
   local core = require "rlhf.core"
   local function limit(more)
-    local status = io.open "/proc/self/status":read "a"
+    local status = assert(io.open "/proc/self/status", "no prlimit"):read "a"
     local pid, kib = status:match "\nPid:%s*(%d+)", status:match "VmSize:%s*(%d+)"
     assert(os.execute(("prlimit --pid %s --as=%d"):format(pid, (kib + more) * 1024)), "no prlimit")
   end

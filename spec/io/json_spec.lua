@@ -83,6 +83,9 @@ describe("json_decode", function()
   it("gives its memory back, also after errors", function()
     -- the sanitizer keeps freed blocks, and looks for leaks itself
     if (os.getenv "LD_PRELOAD" or ""):find "san" then return end
+    local there = io.open "/proc/self/statm"
+    if not there then return pending "no /proc" end
+    there:close()
     local text = "[" .. ("123456,"):rep(50000) .. "1]"
     local function rss()
       local f = assert(io.open "/proc/self/statm")

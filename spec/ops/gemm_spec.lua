@@ -87,13 +87,12 @@ describe("gemm", function()
       rlhf.threads(2)
       local x = rlhf.randn({1024, 1024}, {seed = 1})
       rlhf.zeros{1024, 1024}:close()
-      local id = io.open("/proc/self/stat"):read("n")
-      local kilobytes = tonumber(io.open("/proc/self/status"):read("a"):match "VmSize:%s*(%d+)")
-      if not os.execute(("prlimit --pid %d --as=%d"):format(id, (kilobytes + 20000) * 1024)) then
-        print "no prlimit"
-      end
+      local status = assert(io.open "/proc/self/status", "no prlimit"):read "a"
+      local id, kilobytes = status:match "\nPid:%s*(%d+)", status:match "VmSize:%s*(%d+)"
+      assert(os.execute(("prlimit --pid %d --as=%d"):format(id, (kilobytes + 20000) * 1024)), "no prlimit")
       print(x:matmul(x):shape()[1])
     ]], {seconds = 20})
+    if output:find "no prlimit" then return pending "no prlimit" end
     assert.same({0, "1024"}, {code, output:match "(%d+)%s*$"})
   end)
 

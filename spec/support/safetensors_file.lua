@@ -55,9 +55,10 @@ function M.entries(path)
   return entries, metadata, #header
 end
 
---- How many files this process has open (Linux).
+--- How many files this process has open; nil where the system doesn't tell (a chroot without /proc).
 function M.open_files()
-  return #assert(require "rlhf.core".list_folder "/proc/self/fd")
+  local list = require "rlhf.core".list_folder "/proc/self/fd"
+  return list and #list
 end
 
 return M
