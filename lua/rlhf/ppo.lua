@@ -48,6 +48,7 @@ local function settle(options)
     if o[key] == nil then o[key] = value end
   end
   local kl = {}
+  if type(o.kl) ~= "table" then error("rlhf.ppo: kl: a table wanted, as {beta = 0.05}, got " .. tostring(o.kl), 3) end
   for key, value in pairs(preset.kl) do kl[key] = value end
   for key, value in pairs(options.kl or {}) do kl[key] = value end
   option.check_names(kl, {"beta", "target", "horizon", "estimator"}, "rlhf.ppo: kl", 3)
