@@ -21,6 +21,13 @@ test: ## the suite: installs what is missing, builds, lints, runs the specs
 	@$(MAKE) --no-print-directory $(jobs) all
 	@$(RUN_SPECS) --lint $(EXCLUDE) $(SPECS)
 
+DEMO ?= out=out/demo
+.PHONY: demo
+demo: ## the whole method on toy data, in minutes: out/demo/report.html; DEMO='seed=2 size=short' sets its options
+	@sh tools/depends.sh build
+	@$(MAKE) --no-print-directory $(jobs) all
+	@$(TREE_ENV) $(LUA) examples/demo.lua $(DEMO)
+
 .PHONY: check
 check: asan valgrind tsan ## the slow checks: sanitizers, valgrind, specs tagged #long, clang's warnings
 	@$(MAKE) --no-print-directory $(jobs) all
