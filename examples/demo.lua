@@ -132,7 +132,9 @@ local function add_scores(report, rm, rankings)
   for _, row in ipairs(rankings) do
     local scope <close> = rlhf.scope()
     local items = {}
-    for i, response in ipairs(row.responses) do items[i] = {instruction = row.instruction, input = row.input, response = response} end
+    for i, response in ipairs(row.responses) do
+      items[i] = {instruction = row.instruction, input = row.input, response = response}
+    end
     for i, s in ipairs(rlhf.no_grad(function() return rm:score(items):totable() end)) do
       table.insert((data.judge(row.instruction, row.input, row.responses[i]) >= 0.6 and good or bad).values, s)
     end
@@ -154,7 +156,8 @@ local function write_report(made, figures)
   report:text("From a tokenizer to PPO, on data made by a rule that PPO never sees. All figures are of questions held back.")
   report:figures(figures)
   add_samples(report, made.rows, made.stages)
-  report:section "Data":text "One ranking of those held back. The rule: stars for what was asked, further true facts and kind words, less for each fault."
+  report:section "Data":text("One ranking of those held back. The rule: stars for what was asked, further true facts "
+    .. "and kind words, less for each fault.")
   add_ranking(report, made.d.held_rankings[1])
   for _, stage in ipairs(made.trained) do report:section(stage[1]):stage(stage[2], stage[3], stage[4]) end
   report:section "Scores"
@@ -188,8 +191,9 @@ local function main()
   local after = examine(policy, tok, rows, rm, model)
   say("4. PPO")
   show("after PPO", rows, after)
-  print(("        reward %.3f -> %.3f; the rule %.3f -> %.3f; KL %.2f nats of a budget of %g; ended %.2f -> %.2f; tokens %.1f -> %.1f"):format(
-    before.reward, after.reward, before.rule, after.rule, after.kl, BUDGET, before.ended, after.ended, before.length, after.length))
+  print(("        reward %.3f -> %.3f; the rule %.3f -> %.3f; KL %.2f nats of a budget of %g"):format(
+    before.reward, after.reward, before.rule, after.rule, after.kl, BUDGET))
+  print(("        ended %.2f -> %.2f; tokens %.1f -> %.1f"):format(before.ended, after.ended, before.length, after.length))
 
   local report = write_report({d = d, rm = rm, rows = rows, stages = {untuned, tuned, after}, trained = {
     {"1. Language model", lm, lm_log}, {"2. Instruction tuning", tuner, sft_log}, {"3. Reward model", ranker, rm_log},

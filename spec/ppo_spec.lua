@@ -77,6 +77,18 @@ describe("ppo.advantages", function()
     assert.near(roll.scores[1] - 0.1 * kl[n], rewards[n], 1e-5)
   end)
 
+  it("charges nothing for a token but its KL, by default and in preset rlhf, whoever scores", function()
+    local roll, p = rolled()
+    roll:score(rlhf.reward_model(p, {seed = 1})) -- bounded in 0..1
+    for _, options in ipairs {{beta = 0}, {beta = 0, whiten_rewards = ppo.preset "rlhf".whiten_rewards}} do
+      local rewards, at = ppo.advantages(roll, options).rewards:totable(), 0
+      for r, n in ipairs(roll.lengths) do
+        for t = 1, roll:places(r) do assert.equal(t == n and roll.scores[r] or 0, rewards[at + t]) end
+        at = at + roll:places(r)
+      end
+    end
+  end)
+
   it("whitens advantages over real tokens", function()
     local adv = ppo.advantages((rolled()))
     assert.near(0, adv.advantages:mean():item(), 1e-5)

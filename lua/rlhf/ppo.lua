@@ -195,7 +195,7 @@ end
 --   * `kl` = {`beta` = 0.05, `estimator` = "k1", `target`: nats a response at which the coefficient aims (none: it
 --     stays), `horizon` = 10000 responses}
 --   * `clip` = 0.2, `value_clip` = 0.2, `vf` = 0.1: see ppo.loss
---   * `gamma` = 1, `lambda` = 0.95, `whiten_rewards` = "bounded", `score_at` = "last", `missing_end` = {}, `per` =
+--   * `gamma` = 1, `lambda` = 0.95, `whiten_rewards` = false, `score_at` = "last", `missing_end` = {}, `per` =
 --     "rollout", `population` = false: see ppo.advantages
 --   * `lr` = 1e-5, `critic_lr` = `lr`, `schedule` = "constant", `warmup` = 0 updates, `grad_clip` = 1, `eps` = 1e-8 (AdamW's)
 --   * `output`: folder of metrics, checkpoints (each `save_every` updates and at the end) and of the trained policy;

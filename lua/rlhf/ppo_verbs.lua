@@ -11,7 +11,7 @@ local ops = core.ops
 local M = {}
 
 --- A preset's options for all verbs: a plain table of the caller's own.
--- @tparam string name "rlhf" (TRL's rules, the score at the last token, bounded rewards whitened), "trl" (TRL 1.12's
+-- @tparam string name "rlhf" (TRL's rules, the score at the last token), "trl" (TRL 1.12's
 --   defaults) or "openai" (Ziegler et al. 2019: adaptive KL, a value head on the policy's trunk, whitening in each minibatch)
 -- @treturn table
 -- @raise on another name
@@ -116,11 +116,6 @@ local function token_places(lengths, places)
   return rollout.i64(index)
 end
 
-local function whiten_rewards(roll, options)
-  if options.whiten_rewards == "bounded" then return roll.bounded == true end
-  return options.whiten_rewards
-end
-
 -- Rewards (whitened or not), returns and whitened advantages of rows that stand end to end.
 local function estimate(raw, values, lengths, places, how)
   local rewards = how.whiten_rewards and (core.whiten(raw, true, how.population)) or raw
@@ -142,8 +137,8 @@ end
 -- @tparam rollout roll with scores, reference and values
 -- @tparam[opt] table options `beta` = 0.05, `gamma` = 1, `lambda` = 0.95, `estimator` = "k1" ("k2", "k3", or "exact":
 --   over the whole vocabulary, with `policy`), `score_at` = "last" (or "past": one place past the last token where
---   there is room), `whiten_rewards` = "bounded" (when a reward model's sigmoid bounds them; true, false),
---   `missing_end` = {} (`penalty` is taken off, or `replace` put in place of, the score of a response without end),
+--   there is room), `whiten_rewards` = false (true: as Ziegler et al. do; it makes each token cost something where scores
+--   are above 0, and answers shrink), `missing_end` = {} (`penalty` is taken off, or `replace` put in place of, the score of a response without end),
 --   `per` = "rollout" (or "minibatch": whitening and estimation are done anew over each minibatch, as OpenAI's code
 --   does), `population` = false (whitening divides by the population's variance instead of the unbiased one)
 -- @treturn table `kl` (nats) and `advantages` [tokens], `rewards`, `returns` [places], `scores` (list), `beta`.
@@ -151,16 +146,15 @@ end
 -- @raise when the rollout lacks scores, reference or values, and on unknown options
 function M.advantages(roll, options)
   options = option.check(options, {beta = 0.05, gamma = 1, lambda = 0.95, estimator = "k1", score_at = "last",
-    whiten_rewards = option.optional, missing_end = option.optional, policy = option.optional, per = "rollout",
+    whiten_rewards = false, missing_end = option.optional, policy = option.optional, per = "rollout",
     population = false}, "ppo.advantages", 2)
-  if options.whiten_rewards == nil then options.whiten_rewards = "bounded" end
   check_advantages(roll, options, 2)
   local scope <close> = core.scope()
   local kl = core.no_grad(function() return kl_of(roll, options) end)
   local scores = final_scores(roll, options.missing_end or {})
   local raw = rewards_of(roll, kl, scores, options)
   local how = {gamma = options.gamma, lambda = options.lambda, population = options.population,
-               whiten_rewards = whiten_rewards(roll, options)}
+               whiten_rewards = options.whiten_rewards}
   local rewards, returns, advantages = estimate(raw, roll.value, roll.lengths, roll:place_counts(), how)
   local made = {kl = kl, advantages = advantages, rewards = rewards, returns = returns, scores = scores,
                 beta = options.beta, raw = raw, again = options.per == "minibatch" and how or nil}
