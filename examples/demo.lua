@@ -12,8 +12,8 @@ local rlhf = require "rlhf"
 local data = require "demo_data"
 
 local sizes = {
-  full = {texts = 4000, instructions = 5000, rankings = 2400, held = 60, vocab = 1000, dim = 64, layers = 2, lm_epochs = 8,
-          sft_epochs = 5, reward_epochs = 3, updates = 60, batch = 64, repeats = 4},
+  full = {texts = 4000, instructions = 5000, rankings = 4000, held = 60, vocab = 1000, dim = 96, layers = 2, lm_epochs = 8,
+          sft_epochs = 5, reward_epochs = 5, updates = 60, batch = 64, repeats = 4},
   short = {texts = 800, instructions = 1000, rankings = 500, held = 36, vocab = 700, dim = 32, layers = 2, lm_epochs = 2,
            sft_epochs = 4, reward_epochs = 3, updates = 6, batch = 32, repeats = 1},
 }
@@ -102,7 +102,7 @@ end
 -- On the tuned model's trunk: it has read such answers already. `center` keeps scores about 0.5, where the sigmoid
 -- tells better from good.
 local function train_reward_model(policy, d, tok)
-  local rm = rlhf.reward_model(policy:clone(), {tokenizer = tok, template = "plain", pooling = "mean", seed = given.seed})
+  local rm = rlhf.reward_model(policy:clone(), {tokenizer = tok, template = "plain", seed = given.seed})
   local trainer = rlhf.reward {model = rm, data = d.rankings, eval = d.held_rankings, epochs = o.reward_epochs, lr = 1e-3,
     warmup = 10, center = 0.02, seed = given.seed, quiet = true}
   return rm, trainer, run(trainer)

@@ -1,0 +1,199 @@
+-- The main job on real people's judgements: Korean film reviews with ratings from 1 to 10 (the NSMC corpus).
+--
+--   lua5.4 examples/nsmc.lua FOLDER [out=out/nsmc] [seed=1] [reviews=10000] [updates=60] ...
+--
+-- FOLDER is the corpus as it is cloned, or has reviews.jsonl (text, rating and movie in each row).
+-- A tokenizer and a language model from the reviews; rankings of 4 to 9 reviews by their ratings; a reward model from
+-- the rankings; PPO from the first words of reviews. Films are parted before anything is learnt: `main` ones teach the
+-- reward model, `other` ones a second one, which PPO never asks, and `held` ones nobody: accuracies, prompts and
+-- samples are theirs. Writes report.html and the models into the folder `out`.
+collectgarbage "generational"
+package.path = (arg[0]:match "^.*/" or "./") .. "?.lua;" .. package.path
+local rlhf = require "rlhf"
+local corpus = require "nsmc_data"
+local ngrams = require "ngrams"
+
+local o = {out = "out/nsmc", seed = 1, reviews = 10000, vocab = 1500, dim = 64, layers = 2, lm_epochs = 12,
+           rm_epochs = 10, drop = 0.5, updates = 60, batch = 64, prompts = 300, budget = 8.0}
+local folder = table.remove(arg, 1)
+if not folder then
+  io.stderr:write "usage: lua5.4 examples/nsmc.lua FOLDER [KEY=VALUE ...]: FOLDER holds the NSMC corpus\n"
+  os.exit(2)
+end
+for _, word in ipairs(arg) do
+  local key, value = word:match "^([%w_]+)=(.+)$"
+  if not key or o[key] == nil then error("KEY=VALUE wanted, KEY one of those in `o`; got " .. word, 0) end
+  o[key] = math.tointeger(tonumber(value)) or tonumber(value) or value
+end
+math.randomseed(o.seed)
+
+local begun = os.time()
+local function say(...) print(("[%3d s] "):format(os.difftime(os.time(), begun)) .. string.format(...)) end
+
+-- Runs a trainer; returns what its steps gave.
+local function run(trainer)
+  local log = {}
+  for _, metrics in trainer:steps() do log[#log + 1] = metrics end
+  return log
+end
+
+-- ---- 1. text: tokenizer and language model ----
+
+local function texts_of(films)
+  local list = {}
+  for i, review in ipairs(corpus.reviews(films)) do list[i] = {text = corpus.HEAD .. " " .. review.text} end
+  return list
+end
+
+local function train_language_model(films, held)
+  local rows, texts = texts_of(films), {}
+  for i, row in ipairs(rows) do texts[i] = row.text end
+  local tok = rlhf.tokenizer.train {text = texts, vocab_size = o.vocab, eos = "<end>"}
+  local model = rlhf.model {layers = o.layers, dim = o.dim, heads = 4, vocab = #tok, context = 192, seed = o.seed}
+  say("%s\n        %s", tok, model)
+  local trainer = rlhf.sft {model = model, tokenizer = tok, data = rows, eval = texts_of(held), epochs = o.lm_epochs,
+    batch_tokens = 1024, lr = 3e-3, warmup = 20, weight_decay = 0.1, seed = o.seed, quiet = true}
+  local log = run(trainer)
+  say("language model: loss %.3f, on held-back films %.3f nats a token", log[#log].loss, log[#log].eval_loss)
+  return model, tok, trainer, log
+end
+
+-- ---- 2. rankings to reward models ----
+
+local function train_reward_model(films, model, tok)
+  local rm = rlhf.reward_model(model:clone(), {tokenizer = tok, seed = o.seed})
+  local rankings = corpus.rankings(films, tok, o.rm_epochs, o.drop)
+  local trainer = rlhf.reward {model = rm, data = rankings, prompts = 16, lr = 1e-3, warmup = 20, weight_decay = 0.1, center = 0.01,
+    seed = o.seed, quiet = true}
+  return rm, trainer, run(trainer)
+end
+
+-- A function that scores a film's reviews, all of which are scored at once.
+local function scorer(rm, films)
+  local scores, reviews = {}, corpus.reviews(films)
+  for first = 1, #reviews, 64 do
+    local scope <close> = rlhf.scope()
+    local items = {}
+    for i = first, math.min(first + 63, #reviews) do
+      items[#items + 1] = {prompt = corpus.HEAD, response = " " .. reviews[i].text}
+    end
+    local part = rlhf.no_grad(function() return rm:score(items):totable() end)
+    for i, s in ipairs(part) do scores[reviews[first + i - 1]] = s end
+  end
+  return function(review) return scores[review] end, scores
+end
+
+local function train_ngrams(films)
+  local texts, good, order = {}, {}, {}
+  for i, review in ipairs(corpus.reviews(films)) do
+    texts[i], good[i], order[i] = review.text, review.rating >= 9, i
+  end
+  local score = ngrams.train(texts, good, corpus.shuffle(order))
+  return function(review) return score(review.text) end
+end
+
+local function compare(name, films, score)
+  local far, far_pairs = corpus.accuracy(films, score, 5)
+  local all, all_pairs = corpus.accuracy(films, score, 1)
+  say("%-28s pairs 5 or more stars apart %.1f %% of %d, all pairs %.1f %% of %d", name, 100 * far, far_pairs, 100 * all, all_pairs)
+  return {name, ("%.1f %%"):format(100 * far), ("%.1f %%"):format(100 * all)}
+end
+
+-- ---- 3. PPO ----
+
+-- What a policy writes behind prompts, and what judges say of it: scores by judge, KL a response from `reference`.
+local function examine(policy, reference, tok, prompts, judges)
+  local scope <close> = rlhf.scope()
+  local ids = {}
+  for i, prompt in ipairs(prompts) do ids[i] = tok:encode(prompt) end
+  local roll = rlhf.ppo.rollout(policy, ids, {max_new_tokens = 40, seed = o.seed + 7, tokenizer = tok})
+  local found = {texts = {}, scores = {}, ended = 0, length = 0}
+  for i, response in ipairs(roll.responses) do
+    found.texts[i] = tok:decode(response, {skip_special = true})
+    found.ended, found.length = found.ended + (roll.ended[i] and 1 or 0) / #ids, found.length + #response / #ids
+  end
+  for j, judge in ipairs(judges) do
+    local sum = 0
+    for _, s in ipairs(roll:score(judge).scores) do sum = sum + s end
+    found.scores[j] = sum / #ids
+  end
+  roll:reference(reference)
+  found.kl = (roll.logp - roll.ref_logp):sum():item() / #ids
+  return found
+end
+
+local function improve(policy, rm, tok, prompts)
+  local trainer = rlhf.ppo {
+    policy = policy, tokenizer = tok, reward = rm, prompts = prompts, updates = o.updates, batch = o.batch,
+    max_new_tokens = 40, lr = 3e-4, minibatches = 2, kl = {beta = 0.02, target = 0.8 * o.budget, horizon = 256}, seed = o.seed,
+    log_every = 10, output = o.out .. "/ppo",
+  }
+  return trainer, run(trainer)
+end
+
+-- ---- 4. the report ----
+
+local function samples(report, prompts, before, after)
+  local rows = {}
+  for i = 1, math.min(12, #prompts) do
+    rows[i] = {prompts[i], before.texts[i], after.texts[i]}
+    if i <= 6 then print(("  %s\n    before:%s\n    after: %s"):format(table.unpack(rows[i]))) end
+  end
+  report:samples {title = "Reviews of held-back films, begun by people", columns = {"first words", "before PPO", "after PPO"}, rows = rows}
+end
+
+local function histogram(report, scores)
+  local good, bad = {}, {}
+  for review, s in pairs(scores) do table.insert(review.rating >= 9 and good or bad, s) end
+  table.sort(good)
+  table.sort(bad)
+  report:histogram {title = "Scores of held-back reviews", x = "score", low = 0, high = 1, bins = 20,
+    series = {{name = "rated 9 or 10", values = good}, {name = "rated 1 to 4", values = bad}}}
+end
+
+local function main()
+  local main_films, other_films, held = corpus.part(corpus.read(folder, o.reviews), {0.65, 0.2, 0.15}, o.seed)
+  say("films: %d to learn from, %d for the second reward model, %d held back", #main_films, #other_films, #held)
+  local report = rlhf.report {title = "Film reviews: from ratings to a kinder reviewer"}
+
+  local known = table.move(other_films, 1, #other_films, #main_films + 1, {table.unpack(main_films)})
+  local model, tok, lm_trainer, lm_log = train_language_model(known, held)
+  local rm, rm_trainer, rm_log = train_reward_model(main_films, model, tok)
+  local second = train_reward_model(other_films, model, tok)
+  local score, scores = scorer(rm, held)
+  local accuracies = {
+    compare("reward model", held, score), compare("second reward model", held, scorer(second, held)),
+    compare("linear model of n-grams", held, train_ngrams(main_films)),
+  }
+
+  assert(rlhf.save(o.out .. "/language_model", model, tok))
+  assert(rlhf.save(o.out .. "/reward_model", rm, tok))
+  assert(rlhf.save(o.out .. "/second_reward_model", second, tok))
+
+  local prompts = corpus.beginnings(held, 4 * o.prompts)
+  local test = table.move(prompts, 1, math.min(o.prompts, #prompts // 2), 1, {})
+  local train = table.move(prompts, #test + 1, #prompts, 1, {})
+  local policy = model:clone()
+  local before = examine(policy, model, tok, test, {rm, second})
+  local ppo_trainer, ppo_log = improve(policy, rm, tok, train)
+  local after = examine(policy, model, tok, test, {rm, second})
+  say("reward model %.3f -> %.3f, second reward model %.3f -> %.3f", before.scores[1], after.scores[1], before.scores[2], after.scores[2])
+  say("KL %.2f of a budget of %g; ended %.0f %% -> %.0f %%; tokens %.1f -> %.1f", after.kl, o.budget, 100 * before.ended,
+    100 * after.ended, before.length, after.length)
+
+  report:figures {{"pairs 5 stars apart, ordered rightly", accuracies[1][2]},
+    {"reward of continuations", ("%.2f → %.2f"):format(before.scores[1], after.scores[1])},
+    {"by a second reward model", ("%.2f → %.2f"):format(before.scores[2], after.scores[2])},
+    {"KL from the language model", ("%.1f nats"):format(after.kl)}}
+  samples(report, test, before, after)
+  report:section "1. Language model":stage(lm_trainer, lm_log)
+  report:section "2. Reward model":stage(rm_trainer, rm_log)
+  report:samples {title = "Pairs of held-back reviews ordered rightly", columns = {"who", "5 or more stars apart", "all"}, rows = accuracies}
+  histogram(report, scores)
+  report:section "3. PPO":stage(ppo_trainer, ppo_log, {budget = o.budget})
+  report:options("the whole run", o)
+  assert(report:save(o.out .. "/report.html"))
+  say("the report: %s/report.html", o.out)
+end
+
+main()
