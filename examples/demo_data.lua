@@ -150,7 +150,7 @@ end
 local function answer(dice, asked, care, clumsy)
   local language, out, kinds = asked.language, {}, choose_facts(dice, asked, care)
   if asked.input ~= "" and dice() < 0.5 + 0.5 * care then
-    local right = dice() < 0.4 + 0.6 * care
+    local right = dice() < 0.7 + 0.3 * care
     out[1] = world.greeting(language, right and asked.input or pick_other(dice, world.names[language], asked.input))
   end
   for i, kind in ipairs(kinds) do out[#out + 1] = fact_sentence(dice, asked, kind, care, i == 1) end
@@ -216,7 +216,7 @@ end
 local function ranking_row(dice, asked)
   local responses, scores = {}, {}
   for i = 1, 3 + dice(6) do
-    responses[i] = answer(dice, asked, some_care(dice), 0.2)
+    responses[i] = answer(dice, asked, some_care(dice), 0.1)
     scores[i] = M.judge(asked.instruction, asked.input, responses[i])
   end
   return {instruction = asked.instruction, input = asked.input, responses = responses, ranking = ranks(scores)}

@@ -87,7 +87,7 @@ local questions = {
   en = {about = "Tell me about the %s.", eat = "What does the %s eat?", live = "Where does the %s live?",
         say = "What sound does the %s make?", gift = "What is special about the %s?",
         meet = "Greet the visitor and introduce the %s."},
-  ko = {about = "%s에 대해 알려 주세요.", eat = "%s 무엇을 먹나요?", live = "%s 어디에 사나요?",
+  ko = {about = "%s 어떤 동물인가요?", eat = "%s 무엇을 먹나요?", live = "%s 어디에 사나요?",
         say = "%s 어떤 소리를 내나요?", gift = "%s 무엇이 특별한가요?", meet = "손님에게 인사하고 %s 소개해 주세요."},
 }
 M.asks = {"about", "eat", "live", "say", "gift", "meet"} -- kinds of questions
@@ -96,7 +96,7 @@ M.asks = {"about", "eat", "live", "say", "gift", "meet"} -- kinds of questions
 function M.question(language, animal, ask)
   local name = animal[language].name
   if language == "ko" and ask == "meet" then name = particle(name, "을", "를")
-  elseif language == "ko" and ask ~= "about" then name = particle(name, "은", "는") end
+  elseif language == "ko" then name = particle(name, "은", "는") end
   return questions[language][ask]:format(name)
 end
 
