@@ -134,7 +134,9 @@ local function add_scores(report, rm, rankings)
   for _, row in ipairs(rankings) do
     local scope <close> = rlhf.scope()
     local items = {}
-    for i, response in ipairs(row.responses) do items[i] = {instruction = row.instruction, input = row.input, response = response} end
+    for i, response in ipairs(row.responses) do
+      items[i] = {instruction = row.instruction, input = row.input, response = response}
+    end
     for i, s in ipairs(rlhf.no_grad(function() return rm:score(items):totable() end)) do
       table.insert((data.judge(row.instruction, row.input, row.responses[i]) >= 0.6 and good or bad).values, s)
     end
@@ -156,7 +158,8 @@ local function write_report(made, figures)
   report:text("From a tokenizer to PPO, on data made by a rule that PPO never sees. All figures are of questions held back.")
   report:figures(figures)
   add_samples(report, made.rows, made.stages)
-  report:section "Data":text "One ranking of those held back. The rule: stars for what was asked, further true facts and kind words, less for each fault."
+  report:section "Data":text("One ranking of those held back. The rule: "
+    .. "stars for what was asked, further true facts and kind words, less for each fault.")
   add_ranking(report, made.d.held_rankings[1])
   for _, stage in ipairs(made.trained) do report:section(stage[1]):stage(stage[2], stage[3], stage[4]) end
   report:section "Scores"
