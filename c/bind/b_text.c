@@ -307,15 +307,8 @@ static int trainer_run(lua_State *L) {
 
 static void make_class(lua_State *L, rhl_state *state, const char *name, lua_CFunction gc,
                        const luaL_Reg *methods) {
-    luaL_newmetatable(L, name);
-    lua_pushcfunction(L, gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, false);
-    lua_setfield(L, -2, "__metatable");
-    lua_newtable(L);
-    rhl_setfuncs(L, state, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    const luaL_Reg metamethods[] = {{"__gc", gc}, {NULL, NULL}};
+    rhl_new_class(L, state, name, metamethods, methods);
 }
 
 void rhl_open_text(lua_State *L, rhl_state *state) {
