@@ -25,13 +25,8 @@ local function draws(seed, stream)
   end
 end
 
---- Rows changed by a function; a result of nil leaves the row out.
--- @tparam source s
--- @tparam function f row -> row; remembers the row's place
--- @treturn source
-function M.map(s, f)
-  check_function(f, "map")
-  local parent = source.of(s, "map")
+-- A source of f's results, each at its row's place; a result of nil leaves the row out.
+local function mapped(parent, f)
   return source.new(function(pass)
     local rows = parent(pass)
     return function()
@@ -43,21 +38,22 @@ function M.map(s, f)
   end, parent)
 end
 
+--- Rows changed by a function; a result of nil leaves the row out.
+-- @tparam source s
+-- @tparam function f row -> row; remembers the row's place
+-- @treturn source
+function M.map(s, f)
+  check_function(f, "map")
+  return mapped(source.of(s, "map"), f)
+end
+
 --- Rows for which a function gives true.
 -- @tparam source s
 -- @tparam function f row -> boolean
 -- @treturn source
 function M.filter(s, f)
   check_function(f, "filter")
-  local parent = source.of(s, "filter")
-  return source.new(function(pass)
-    local rows = parent(pass)
-    return function()
-      for row in rows do
-        if f(row) then return row end
-      end
-    end
-  end, parent)
+  return mapped(source.of(s, "filter"), function(row) return f(row) and row or nil end)
 end
 
 --- The first n rows.
