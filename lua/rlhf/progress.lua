@@ -2,29 +2,16 @@
 -- line is rewritten in place; elsewhere lines follow each other. All of it goes to standard error.
 -- @module rlhf.progress
 local core = require "rlhf.core"
+local values = require "rlhf.values"
 
 local M = {}
 
-local function shown(value)
-  if math.type(value) == "float" then return ("%.4g"):format(value) end
-  if type(value) ~= "table" or getmetatable(value) then return tostring(value) end
-  local parts, n = {}, #value
-  for i = 1, n do parts[i] = shown(value[i]) end
-  local keys = {}
-  for key in pairs(value) do
-    if type(key) == "string" then keys[#keys + 1] = key end
-  end
-  table.sort(keys)
-  for _, key in ipairs(keys) do parts[#parts + 1] = key .. " = " .. shown(value[key]) end
-  return "{" .. table.concat(parts, ", ") .. "}"
-end
+local function four_digits(v) return math.type(v) == "float" and ("%.4g"):format(v) or tostring(v) end
 
 --- Text of an options table, one line for each, sorted.
 function M.options(name, options)
-  local keys, lines = {}, {name .. ":"}
-  for key in pairs(options) do keys[#keys + 1] = key end
-  table.sort(keys)
-  for _, key in ipairs(keys) do lines[#lines + 1] = ("  %s = %s"):format(key, shown(options[key])) end
+  local lines = {name .. ":"}
+  for _, entry in ipairs(values.entries(options, four_digits)) do lines[#lines + 1] = ("  %s = %s"):format(entry[1], entry[2]) end
   return table.concat(lines, "\n") .. "\n"
 end
 
@@ -52,7 +39,7 @@ function M.line(name, step, total, since, seconds, metrics, keys)
     parts[#parts + 1] = duration((total - step) / rate) .. " left"
   end
   for _, key in ipairs(keys) do
-    if metrics[key] ~= nil then parts[#parts + 1] = key .. " " .. shown(metrics[key]) end
+    if metrics[key] ~= nil then parts[#parts + 1] = key .. " " .. values.shown(metrics[key], four_digits) end
   end
   return table.concat(parts, "  ")
 end

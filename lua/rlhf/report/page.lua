@@ -4,7 +4,7 @@
 local chart = require "rlhf.report.chart"
 local style = require "rlhf.report.style"
 local text = require "rlhf.report.text"
-local values = require "rlhf.report.values"
+local values = require "rlhf.values"
 
 local M = {}
 
