@@ -82,6 +82,17 @@ describe("reward_model", function()
     assert.matches("item 1 holds text, but there is no tokenizer",
       select(2, pcall(rm.score, rm, {{prompt = "a", response = "b"}})), 1, true)
   end)
+
+  it("tells misuse of score at the line that called it", function()
+    local rm = rlhf.reward_model(base())
+    local function call(wrong)
+      rm:score(wrong)
+      return rm
+    end
+    for _, wrong in ipairs {{{response = "b"}}, {7}, {{prompt = "a", response = "b"}}} do
+      assert.matches("^%S*reward_model_spec.lua:%d+: reward model: item 1", select(2, pcall(call, wrong)))
+    end
+  end)
 end)
 
 describe("fixtures: reward models", function()

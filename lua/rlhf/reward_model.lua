@@ -75,6 +75,7 @@ function M.make(base, options)
 end
 
 local function prompt_text(self, item)
+  if type(item) ~= "table" then return nil end
   if item.prompt ~= nil then return item.prompt end
   if self.template then return templates.prompt(item, self.template) end
   local input = item.input
@@ -112,7 +113,6 @@ end
 local function encode(self, item, place)
   if type(item) == "table" and type(item[1]) == "number" then return item end
   place = "item " .. place
-  if type(item) ~= "table" then error(("reward model: %s: ids or {prompt =, response =} wanted"):format(place), 0) end
   local ids, response = self:encode_prompt(item, place), self:encode_response(item.response, place)
   return table.move(response, 1, #response, #ids + 1, table.move(ids, 1, #ids, 1, {}))
 end
@@ -166,8 +166,9 @@ function Reward:score(items, options)
   options = option.check(options, {logit = false}, "rm:score", 2)
   local sequences, leaves = {}, {}
   for i, item in ipairs(items) do
-    sequences[i] = encode(self, item, i)
-    leaves[i] = i - 1
+    local ok, ids = pcall(encode, self, item, i)
+    if not ok then error(ids, 2) end
+    sequences[i], leaves[i] = ids, i - 1
   end
   local b <close> = batch.sequences(sequences)
   return self:score_batch(b, leaves, options)
