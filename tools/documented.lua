@@ -13,12 +13,7 @@ local function complain(format, ...)
   failed = true
 end
 
-local function read(path)
-  local f = assert(io.open(path, "rb"))
-  local text = f:read "a"
-  f:close()
-  return text
-end
+local function read(path) return assert(core.read_file(path)) end
 
 local config = {}
 assert(loadfile("config.ld", "t", config))()
