@@ -10,6 +10,7 @@ collectgarbage "generational"
 package.path = (arg[0]:match "^.*/" or "./") .. "?.lua;" .. package.path
 local rlhf = require "rlhf"
 local data = require "demo_data"
+local support = require "support"
 
 local sizes = {
   full = {texts = 4000, instructions = 5400, rankings = 3600, held = 90, vocab = 1000, dim = 64, layers = 2, lm_epochs = 8,
@@ -18,31 +19,14 @@ local sizes = {
            sft_epochs = 4, reward_epochs = 3, updates = 6, batch = 32, repeats = 1},
 }
 local given = {out = "out/demo", seed = 1, size = "full", threads = rlhf.threads()}
-for _, word in ipairs(arg) do
-  local key, value = word:match "^(%w+)=(.+)$"
-  if not key or given[key] == nil then error("out=, seed=, size= or threads= wanted, got " .. word, 0) end
-  given[key] = math.tointeger(tonumber(value)) or value
-end
+support.read_arguments(given, arg)
 local o = sizes[given.size] or error("size=full or size=short wanted, got size=" .. given.size, 0)
 rlhf.threads(given.threads)
 
 local BUDGET, LENGTH = 8.0, 48 -- nats of KL an answer; tokens of an answer
 local SHOWN = 8               -- samples of each stage
 
-local begun = os.time()
-local function say(...) print(("[%3d s] "):format(os.difftime(os.time(), begun)) .. string.format(...)) end
-
-local function run(trainer)
-  local log = {}
-  for _, metrics in trainer:steps() do log[#log + 1] = metrics end
-  return log
-end
-
-local function mean(list)
-  local sum = 0
-  for _, x in ipairs(list) do sum = sum + (x == true and 1 or x or 0) end
-  return sum / #list
-end
+local say, run = support.clock(), support.run
 
 -- ---- what is asked, and how answers are judged ----
 
@@ -53,22 +37,13 @@ end
 
 local function rule(sample) return data.judge(sample.row.instruction, sample.row.input, sample.response) end
 
--- What a policy answers to the held-back questions; how long, how many end; the rule's mean and, with a reward model and
--- a reference, its mean and the KL from the reference, nats an answer.
-local function examine(policy, tok, rows, rm, reference)
-  local scope <close> = rlhf.scope()
-  local ids, asked = {}, {}
-  for _ = 1, o.repeats do
-    for _, row in ipairs(rows) do ids[#ids + 1], asked[#asked + 1] = tok:encode(row.prompt), row end
-  end
-  local roll = rlhf.ppo.rollout(policy, ids, {max_new_tokens = LENGTH, seed = 99, tokenizer = tok, rows = asked})
-  local found = {texts = {}, ended = mean(roll.ended), length = mean(roll.lengths), rule = mean(roll:score(rule).scores)}
-  for i, response in ipairs(roll.responses) do found.texts[i] = tok:decode(response, {skip_special = true}) end
-  if rm then
-    found.reward = mean(roll:score(rm).scores)
-    roll:reference(reference)
-    found.kl = rlhf.ppo.kl(roll.logp, roll.ref_logp):sum():item() / #roll
-  end
+-- What a policy answers to the held-back questions, each asked several times; the rule's mean score and, where there
+-- is a reward model, its own.
+local function examine(policy, tok, rows, reference, rm)
+  local asked = {}
+  for _ = 1, o.repeats do table.move(rows, 1, #rows, #asked + 1, asked) end
+  local found = support.examine(policy, tok, asked, {max_new_tokens = LENGTH, seed = 99, judges = {rule, rm}, reference = reference})
+  found.rule, found.reward = found.scores[1], found.scores[2]
   return found
 end
 
@@ -132,12 +107,11 @@ end
 local function add_scores(report, rm, rankings)
   local good, bad = {name = "the rule: 0.6 and more", values = {}}, {name = "the rule: below 0.6", values = {}}
   for _, row in ipairs(rankings) do
-    local scope <close> = rlhf.scope()
     local items = {}
     for i, response in ipairs(row.responses) do
       items[i] = {instruction = row.instruction, input = row.input, response = response}
     end
-    for i, s in ipairs(rlhf.no_grad(function() return rm:score(items):totable() end)) do
+    for i, s in ipairs(support.scores(rm, items)) do
       table.insert((data.judge(row.instruction, row.input, row.responses[i]) >= 0.6 and good or bad).values, s)
     end
   end
@@ -188,9 +162,9 @@ local function main()
 
   local policy, prompts = model:clone(), {}
   for i, row in ipairs(d.prompts) do prompts[i] = with_prompt(row) end
-  local before = examine(policy, tok, rows, rm, model)
+  local before = examine(policy, tok, rows, model, rm)
   local ppo, ppo_log = improve(policy, rm, tok, prompts)
-  local after = examine(policy, tok, rows, rm, model)
+  local after = examine(policy, tok, rows, model, rm)
   say("4. PPO")
   show("after PPO", rows, after)
   print(("        reward %.3f -> %.3f; the rule %.3f -> %.3f; KL %.2f nats of a budget of %g"):format(

@@ -12,6 +12,7 @@ package.path = (arg[0]:match "^.*/" or "./") .. "?.lua;" .. package.path
 local rlhf = require "rlhf"
 local corpus = require "nsmc_data"
 local ngrams = require "ngrams"
+local support = require "support"
 
 local o = {out = "out/nsmc", seed = 1, reviews = 10000, vocab = 1500, dim = 64, layers = 2, lm_epochs = 12,
            rm_epochs = 10, drop = 0.5, updates = 60, batch = 64, prompts = 300, budget = 8.0}
@@ -20,22 +21,12 @@ if not folder then
   io.stderr:write "usage: lua5.4 examples/nsmc.lua FOLDER [KEY=VALUE ...]: FOLDER holds the NSMC corpus\n"
   os.exit(2)
 end
-for _, word in ipairs(arg) do
-  local key, value = word:match "^([%w_]+)=(.+)$"
-  if not key or o[key] == nil then error("KEY=VALUE wanted, KEY one of those in `o`; got " .. word, 0) end
-  o[key] = math.tointeger(tonumber(value)) or tonumber(value) or value
-end
+support.read_arguments(o, arg)
 math.randomseed(o.seed)
 
-local begun = os.time()
-local function say(...) print(("[%3d s] "):format(os.difftime(os.time(), begun)) .. string.format(...)) end
+local LENGTH = 40 -- tokens of a continuation
 
--- Runs a trainer; returns what its steps gave.
-local function run(trainer)
-  local log = {}
-  for _, metrics in trainer:steps() do log[#log + 1] = metrics end
-  return log
-end
+local say, run = support.clock(), support.run
 
 -- ---- 1. text: tokenizer and language model ----
 
@@ -70,17 +61,10 @@ end
 
 -- A function that scores a film's reviews, all of which are scored at once.
 local function scorer(rm, films)
-  local scores, reviews = {}, corpus.reviews(films)
-  for first = 1, #reviews, 64 do
-    local scope <close> = rlhf.scope()
-    local items = {}
-    for i = first, math.min(first + 63, #reviews) do
-      items[#items + 1] = {prompt = corpus.HEAD, response = " " .. reviews[i].text}
-    end
-    local part = rlhf.no_grad(function() return rm:score(items):totable() end)
-    for i, s in ipairs(part) do scores[reviews[first + i - 1]] = s end
-  end
-  return function(review) return scores[review] end, scores
+  local reviews, items, scores = corpus.reviews(films), {}, {}
+  for i, review in ipairs(reviews) do items[i] = {prompt = corpus.HEAD, response = " " .. review.text} end
+  for i, s in ipairs(support.scores(rm, items)) do scores[reviews[i]] = s end
+  return function(review) return scores[review] end
 end
 
 local function train_ngrams(films)
@@ -101,31 +85,10 @@ end
 
 -- ---- 3. PPO ----
 
--- What a policy writes behind prompts, and what judges say of it: scores by judge, KL a response from `reference`.
-local function examine(policy, reference, tok, prompts, judges)
-  local scope <close> = rlhf.scope()
-  local ids = {}
-  for i, prompt in ipairs(prompts) do ids[i] = tok:encode(prompt) end
-  local roll = rlhf.ppo.rollout(policy, ids, {max_new_tokens = 40, seed = o.seed + 7, tokenizer = tok})
-  local found = {texts = {}, scores = {}, ended = 0, length = 0}
-  for i, response in ipairs(roll.responses) do
-    found.texts[i] = tok:decode(response, {skip_special = true})
-    found.ended, found.length = found.ended + (roll.ended[i] and 1 or 0) / #ids, found.length + #response / #ids
-  end
-  for j, judge in ipairs(judges) do
-    local sum = 0
-    for _, s in ipairs(roll:score(judge).scores) do sum = sum + s end
-    found.scores[j] = sum / #ids
-  end
-  roll:reference(reference)
-  found.kl = (roll.logp - roll.ref_logp):sum():item() / #ids
-  return found
-end
-
 local function improve(policy, rm, tok, prompts)
   local trainer = rlhf.ppo {
     policy = policy, tokenizer = tok, reward = rm, prompts = prompts, updates = o.updates, batch = o.batch,
-    max_new_tokens = 40, lr = 3e-4, minibatches = 2, kl = {beta = 0.02, target = 0.8 * o.budget, horizon = 256}, seed = o.seed,
+    max_new_tokens = LENGTH, lr = 3e-4, minibatches = 2, kl = {beta = 0.02, target = 0.8 * o.budget, horizon = 256}, seed = o.seed,
     log_every = 10, output = o.out .. "/ppo",
   }
   return trainer, run(trainer)
@@ -136,17 +99,15 @@ end
 local function samples(report, prompts, before, after)
   local rows = {}
   for i = 1, math.min(12, #prompts) do
-    rows[i] = {prompts[i], before.texts[i], after.texts[i]}
+    rows[i] = {prompts[i].prompt, before.texts[i], after.texts[i]}
     if i <= 6 then print(("  %s\n    before:%s\n    after: %s"):format(table.unpack(rows[i]))) end
   end
   report:samples {title = "Reviews of held-back films, begun by people", columns = {"first words", "before PPO", "after PPO"}, rows = rows}
 end
 
-local function histogram(report, scores)
+local function histogram(report, films, score)
   local good, bad = {}, {}
-  for review, s in pairs(scores) do table.insert(review.rating >= 9 and good or bad, s) end
-  table.sort(good)
-  table.sort(bad)
+  for _, review in ipairs(corpus.reviews(films)) do table.insert(review.rating >= 9 and good or bad, score(review)) end
   report:histogram {title = "Scores of held-back reviews", x = "score", low = 0, high = 1, bins = 20,
     series = {{name = "rated 9 or 10", values = good}, {name = "rated 1 to 4", values = bad}}}
 end
@@ -160,7 +121,7 @@ local function main()
   local model, tok, lm_trainer, lm_log = train_language_model(known, held)
   local rm, rm_trainer, rm_log = train_reward_model(main_films, model, tok)
   local second = train_reward_model(other_films, model, tok)
-  local score, scores = scorer(rm, held)
+  local score = scorer(rm, held)
   local accuracies = {
     compare("reward model", held, score), compare("second reward model", held, scorer(second, held)),
     compare("linear model of n-grams", held, train_ngrams(main_films)),
@@ -174,9 +135,10 @@ local function main()
   local test = table.move(prompts, 1, math.min(o.prompts, #prompts // 2), 1, {})
   local train = table.move(prompts, #test + 1, #prompts, 1, {})
   local policy = model:clone()
-  local before = examine(policy, model, tok, test, {rm, second})
+  local judged = {max_new_tokens = LENGTH, seed = o.seed + 7, judges = {rm, second}, reference = model}
+  local before = support.examine(policy, tok, test, judged)
   local ppo_trainer, ppo_log = improve(policy, rm, tok, train)
-  local after = examine(policy, model, tok, test, {rm, second})
+  local after = support.examine(policy, tok, test, judged)
   say("reward model %.3f -> %.3f, second reward model %.3f -> %.3f", before.scores[1], after.scores[1], before.scores[2], after.scores[2])
   say("KL %.2f of a budget of %g; ended %.0f %% -> %.0f %%; tokens %.1f -> %.1f", after.kl, o.budget, 100 * before.ended,
     100 * after.ended, before.length, after.length)
@@ -189,7 +151,7 @@ local function main()
   report:section "1. Language model":stage(lm_trainer, lm_log)
   report:section "2. Reward model":stage(rm_trainer, rm_log)
   report:samples {title = "Pairs of held-back reviews ordered rightly", columns = {"who", "5 or more stars apart", "all"}, rows = accuracies}
-  histogram(report, scores)
+  histogram(report, held, score)
   report:section "3. PPO":stage(ppo_trainer, ppo_log, {budget = o.budget})
   report:options("the whole run", o)
   assert(report:save(o.out .. "/report.html"))

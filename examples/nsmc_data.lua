@@ -178,13 +178,13 @@ end
 --- The first two words of reviews that go on behind them, each beginning once.
 -- @tparam table films
 -- @tparam int most how many
--- @treturn {string,...}
+-- @treturn {table,...} rows {prompt}
 function M.beginnings(films, most)
   local list, seen = {}, {}
   for _, review in ipairs(shuffle(M.reviews(films))) do
     local words = review.text:match "^(%S+ %S+) %S+"
     if words and not seen[words] and #list < most then
-      list[#list + 1], seen[words] = M.HEAD .. " " .. words, true
+      list[#list + 1], seen[words] = {prompt = M.HEAD .. " " .. words}, true
     end
   end
   return list
