@@ -150,7 +150,7 @@ end
 local function answer(dice, asked, care, clumsy)
   local language, out, kinds = asked.language, {}, choose_facts(dice, asked, care)
   if asked.input ~= "" and dice() < 0.5 + 0.5 * care then
-    local right = dice() < 0.7 + 0.3 * care
+    local right = dice() < 0.5 + 0.5 * care
     out[1] = world.greeting(language, right and asked.input or pick_other(dice, world.names[language], asked.input))
   end
   for i, kind in ipairs(kinds) do out[#out + 1] = fact_sentence(dice, asked, kind, care, i == 1) end
@@ -239,6 +239,7 @@ local tales = {
       ("%s came to the park and saw the %s. \"%s!\" said the %s."):format(name, a.name, a.say:gsub("^%l", string.upper), a.name),
       ("The %s eats %s, but the %s eats %s."):format(a.name, a.eat, b.name, b.eat),
       ("%s looked for the %s in %s and found it. It %s."):format(name, a.name, a.live, a.gift),
+      ("%s came to the park. \"Hello, %s!\" said the keeper. \"Come and see the %s, %s.\""):format(name, name, a.name, name),
       ("The Korean word for %s is %s."):format(a.name, animal.ko.name),
     }
   end,
@@ -248,6 +249,8 @@ local tales = {
       ("%s 님이 공원에 와서 %s 봤어요. \"%s!\" 하고 %s 말했어요."):format(name, p(a.name, "을", "를"), a.say, p(a.name, "이", "가")),
       ("%s %s 먹고, %s %s 먹어요."):format(p(a.name, "은", "는"), p(a.eat, "을", "를"), p(b.name, "은", "는"), p(b.eat, "을", "를")),
       ("%s 님이 %s에서 %s 찾았어요. %s %s."):format(name, a.live, p(a.name, "을", "를"), p(a.name, "은", "는"), a.gift),
+      ("%s 님이 공원에 왔어요. \"%s 님, 안녕하세요!\" 하고 사육사가 말했어요. \"%s 님, %s 보러 가요.\""):format(
+        name, name, name, p(a.name, "을", "를")),
       ("%s 영어로 %s입니다."):format(p(a.name, "은", "는"), animal.en.name),
     }
   end,
