@@ -87,6 +87,9 @@ function M.part(films, shares, seed)
   return table.unpack(parts)
 end
 
+--- Whether a review's verdict is good: 9 or 10 stars, against 1 to 4.
+function M.is_good(review) return review.rating >= 9 end
+
 --- All reviews of films, one list.
 function M.reviews(films)
   local list = {}
@@ -105,21 +108,30 @@ function M.rankable(films)
   return list
 end
 
-local function add_groups(into, reviews)
+local function by_stars(review) return -review.rating end
+local function by_verdict(review) return M.is_good(review) and 1 or 2 end
+
+local function add_groups(into, reviews, rank)
   local first = 1
   while #reviews - first + 1 >= SMALLEST do
     local n = math.min(LARGEST, #reviews - first + 1)
-    into[#into + 1] = slice(reviews, first, first + n - 1)
+    local group = {reviews = slice(reviews, first, first + n - 1), ranking = {}}
+    for i, review in ipairs(group.reviews) do group.ranking[i] = rank(review) end
+    into[#into + 1] = group
     first = first + n
   end
 end
 
---- Groups of 4 to 9 reviews to rank, in an order of chance: those of one film, and, as stars mean the same everywhere
--- and few films have more than a handful of reviews, all reviews again, nine at a time whatever their film.
+--- Groups of 4 to 9 reviews with their ranks, in an order of chance: those of one film by their stars; and, as few films
+-- have more than a handful of reviews, all reviews twice more, nine at a time whatever their film. Of these only the
+-- verdict counts, good or bad: whether a 9 for one film is less than a 10 for another is a matter of who gave it, and
+-- such pairs cost four points of accuracy where the stars lie far apart.
+-- @tparam table films
+-- @treturn table a list of {reviews =, ranking =}
 function M.groups(films)
   local groups = {}
-  for _, film in ipairs(M.rankable(films)) do add_groups(groups, shuffle(slice(film, 1, #film))) end
-  add_groups(groups, shuffle(M.reviews(films)))
+  for _, film in ipairs(M.rankable(films)) do add_groups(groups, shuffle(slice(film, 1, #film)), by_stars) end
+  for _ = 1, 2 do add_groups(groups, shuffle(M.reviews(films)), by_verdict) end
   return shuffle(groups)
 end
 
@@ -133,7 +145,7 @@ local function thinned(text, tok, share)
   return kept
 end
 
---- Rankings for `epochs` passes over the films' reviews, by rating, with new groups and other tokens left out in each.
+--- Rankings for `epochs` passes over the films' reviews, with new groups and other tokens left out in each.
 -- @tparam table films
 -- @tparam tokenizer tok
 -- @tparam int epochs
@@ -143,10 +155,8 @@ function M.rankings(films, tok, epochs, drop)
   local rows = {}
   for _ = 1, epochs do
     for _, group in ipairs(M.groups(films)) do
-      local row = {instruction = M.HEAD, responses = {}, ranking = {}}
-      for i, review in ipairs(group) do
-        row.responses[i], row.ranking[i] = thinned(" " .. review.text, tok, drop), -review.rating
-      end
+      local row = {instruction = M.HEAD, responses = {}, ranking = group.ranking}
+      for i, review in ipairs(group.reviews) do row.responses[i] = thinned(" " .. review.text, tok, drop) end
       rows[#rows + 1] = row
     end
   end

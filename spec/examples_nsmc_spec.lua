@@ -37,15 +37,26 @@ describe("nsmc_data", function()
     assert.are.same({{text = "아주 좋은 영화입니다", rating = 10, film = "7"}, {text = "정말 나쁜 영화입니다", rating = 2, film = "7"}}, films[1])
   end)
 
-  it("makes groups of 4 to 9, first those of one film", function()
+  it("makes groups of 4 to 9: those of one film by stars, all reviews twice by verdict", function()
     write_rows(120)
     local films = corpus.read(folder, 1000)
-    local seen = 0
+    local seen, of_one_film = 0, 0
     for _, group in ipairs(corpus.groups(films)) do
-      assert.is_true(#group >= 4 and #group <= 9)
-      seen = seen + #group
+      local reviews, one_film = group.reviews, true
+      assert.is_true(#reviews >= 4 and #reviews <= 9)
+      assert.equal(#reviews, #group.ranking)
+      seen = seen + #reviews
+      for _, r in ipairs(reviews) do one_film = one_film and r.film == reviews[1].film end
+      if one_film then of_one_film = of_one_film + 1 end
+      for i, a in ipairs(reviews) do
+        for j, b in ipairs(reviews) do
+          local better = one_film and a.rating > b.rating or not one_film and corpus.is_good(a) and not corpus.is_good(b)
+          assert.equal(better, group.ranking[i] < group.ranking[j])
+        end
+      end
     end
-    assert.is_true(seen > #corpus.reviews(films))
+    assert.equal(#corpus.rankable(films), of_one_film)
+    assert.is_true(seen > 2 * #corpus.reviews(films))
   end)
 
   it("counts pairs that are far enough apart", function()
