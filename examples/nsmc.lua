@@ -85,8 +85,8 @@ end
 
 -- ---- 3. PPO ----
 
--- In small steps: at three times the rate the KL shoots past its budget before beta has grown, and what comes back into
--- it are the shortest of kind reviews.
+-- In small steps: at three times the rate the KL shoots far past its budget before beta has grown (here a little, for a
+-- while), and what comes back into it are the shortest of kind reviews.
 local function improve(policy, rm, tok, prompts)
   local trainer = rlhf.ppo {
     policy = policy, tokenizer = tok, reward = rm, prompts = prompts, updates = o.updates, batch = o.batch,

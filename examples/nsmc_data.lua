@@ -125,7 +125,7 @@ end
 --- Groups of 4 to 9 reviews with their ranks, in an order of chance: those of one film by their stars; and, as few films
 -- have more than a handful of reviews, all reviews twice more, nine at a time whatever their film. Of these only the
 -- verdict counts, good or bad: whether a 9 for one film is less than a 10 for another is a matter of who gave it, and
--- such pairs cost four points of accuracy where the stars lie far apart.
+-- such pairs cost about three points of accuracy where the stars lie far apart.
 -- @tparam table films
 -- @treturn table a list of {reviews =, ranking =}
 function M.groups(films)
